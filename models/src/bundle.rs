@@ -1,0 +1,118 @@
+//! A bundle on disk: the manifest, and files whose digests were checked.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::{Manifest, ManifestError, Sha256};
+
+/// Name of the manifest inside a bundle.
+pub const MANIFEST: &str = "manifest.json";
+
+/// A bundle whose manifest holds together.
+#[derive(Clone, Debug)]
+pub struct Bundle {
+    dir: PathBuf,
+    manifest: Manifest,
+    identity: Sha256,
+}
+
+/// A bundle that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BundleError {
+    /// A file could not be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The folder is not a bundle.
+    #[error("{} is not a bundle: it has no {MANIFEST}", dir.display())]
+    NoManifest {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// The manifest does not hold together.
+    #[error("{}", path.display())]
+    Manifest {
+        /// The manifest.
+        path: PathBuf,
+        /// What does not hold.
+        source: ManifestError,
+    },
+    /// A file is not the one that was written.
+    #[error("{} was changed: its SHA-256 is {found}, the manifest expects {expected}", path.display())]
+    Tampered {
+        /// The file.
+        path: PathBuf,
+        /// The manifest's digest.
+        expected: Sha256,
+        /// The file's digest.
+        found: Sha256,
+    },
+}
+
+impl Bundle {
+    /// Reads the manifest in `dir`. Files are checked by [`Bundle::check`].
+    ///
+    /// # Errors
+    /// `NoManifest`, `Read` or `Manifest`.
+    pub fn open(dir: impl Into<PathBuf>) -> Result<Self, BundleError> {
+        let dir = dir.into();
+        let path = dir.join(MANIFEST);
+        let text = match std::fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && dir.is_dir() => {
+                return Err(BundleError::NoManifest { dir });
+            }
+            Err(source) => return Err(BundleError::Read { path, source }),
+        };
+        let manifest =
+            Manifest::from_json(&text).map_err(|source| BundleError::Manifest { path, source })?;
+        let identity = manifest.identity();
+        Ok(Self { dir, manifest, identity })
+    }
+
+    /// Compares every file with its digest.
+    ///
+    /// # Errors
+    /// `Read` for a missing file, `Tampered` for one that differs.
+    pub fn check(&self) -> Result<(), BundleError> {
+        let segments = self.manifest.segments.iter().map(|segment| (&segment.file, segment.sha256));
+        let data = self.manifest.segments.iter().filter_map(|segment| segment.data.as_ref());
+        let extras = self.manifest.extras.iter().map(|extra| (&extra.file, extra.sha256));
+        for (file, expected) in segments.chain(data.map(|data| (&data.file, data.sha256))).chain(extras) {
+            let path = self.dir.join(file);
+            let found = match Sha256::of_file(&path) {
+                Ok(found) => found,
+                Err(source) => return Err(BundleError::Read { path, source }),
+            };
+            if found != expected {
+                return Err(BundleError::Tampered { path, expected, found });
+            }
+        }
+        Ok(())
+    }
+
+    /// The bundle's folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What the bundle says about itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// [`Manifest::identity`], computed once.
+    pub fn identity(&self) -> Sha256 {
+        self.identity
+    }
+
+    /// Path of a segment's ONNX file.
+    pub fn segment_path(&self, segment: usize) -> Option<PathBuf> {
+        self.manifest.segments.get(segment).map(|segment| self.dir.join(&segment.file))
+    }
+}

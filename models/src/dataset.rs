@@ -1,0 +1,1 @@
+//! Labelled pictures: what `--input DATA` names.

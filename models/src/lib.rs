@@ -1,0 +1,17 @@
+//! What a split early-exit network is.
+//!
+//! A *bundle* is a directory: [`Manifest`] plus one ONNX file per segment. This crate reads and checks it,
+//! prepares images for it ([`preprocess`]) and reads data sets ([`dataset`]). It never runs a network and never
+//! parses ONNX.
+
+pub mod bundle;
+pub mod dataset;
+pub mod digest;
+pub mod manifest;
+pub mod preprocess;
+pub mod tensor;
+
+pub use bundle::{Bundle, BundleError};
+pub use digest::Sha256;
+pub use manifest::{Classes, Exit, Extra, Input, Layout, Manifest, ManifestError, Segment, Source};
+pub use tensor::{DType, TensorSpec};

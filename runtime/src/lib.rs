@@ -1,0 +1,7 @@
+//! One image through the segments of a bundle.
+//!
+//! [`prepare`] turns a bundle into a [`pipeline::Pipeline`] for one backend; [`executor`] sends images through it,
+//! asking a [`policy`] after every exit; [`trace`] and [`report`] say what happened. The library never prints, exits
+//! or reads the environment.
+
+pub mod backend;
