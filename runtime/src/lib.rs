@@ -5,3 +5,4 @@
 //! or reads the environment.
 
 pub mod backend;
+pub mod pipeline;
