@@ -1,2 +1,42 @@
-//! stub
-fn main() {}
+//! `offramp`: split, run and measure early-exit neural networks.
+//!
+//! `main` parses, calls one command and turns its end into a status: 0 done, 1 failed, 2 usage,
+//! 3 a requested check did not hold.
+
+mod commands;
+mod engines;
+mod input;
+mod output;
+mod policies;
+mod status;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::commands::Command;
+use crate::status::Status;
+
+/// Split a trained early-exit network at its exits, run it on a device, and measure it.
+#[derive(Parser)]
+#[command(name = "offramp", version, propagate_version = true, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+fn main() -> ExitCode {
+    // Before any thread exists and before ONNX Runtime loads: a field tool must not phone home.
+    offramp_runtime::backend::ort::silence_telemetry();
+    let arguments = Arguments::parse();
+    match arguments.command.run() {
+        Ok(status) => status.into(),
+        Err(error) => status::explain(&error).into(),
+    }
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> Self {
+        Self::from(status as u8)
+    }
+}

@@ -1,0 +1,56 @@
+//! Data to stdout, progress to stderr.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+/// Prints one JSON object and a line end.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, value)?;
+    writeln!(out)?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Prints text for people.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub fn text(text: impl std::fmt::Display) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}")?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Says something beside the data.
+#[expect(clippy::print_stderr, reason = "notes go to stderr so that stdout stays data")]
+pub fn note(text: impl std::fmt::Display) {
+    eprintln!("{text}");
+}
+
+/// A bar over `total` steps, drawn only on a terminal.
+pub fn progress(total: u64, what: &'static str) -> ProgressBar {
+    let target =
+        if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(Some(total), target).with_message(what);
+    let template = "{msg:>12} [{bar:32}] {pos}/{len} {per_sec} {eta}";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar
+}
+
+/// A spinner for work whose length is unknown, drawn only on a terminal.
+pub fn spinner(what: &'static str) -> ProgressBar {
+    let bar = if io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+    bar.set_message(what);
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
