@@ -1,1 +1,17 @@
-//! stub
+//! ONNX in, bundle out.
+//!
+//! [`plan`](plan::plan) reads a plain multi-exit network, folds what does not depend on the image, finds its exits and
+//! cuts it; [`split`](split::split) writes the parts as a bundle and has them proved; [`verify`](verify::verify) is
+//! that proof: composed segments against the whole network. [`inspect`](inspect::inspect) only looks.
+
+pub mod error;
+pub mod exits;
+pub mod fold;
+pub mod image;
+pub mod inspect;
+pub mod plan;
+pub mod split;
+pub mod verify;
+mod staging;
+
+pub use error::ExportError;

@@ -1,0 +1,166 @@
+//! Why a network cannot become a bundle.
+
+use std::io;
+use std::path::PathBuf;
+
+use offramp_models::{BundleError, ManifestError};
+use offramp_runtime::backend::{BackendError, RunError};
+
+/// A network that cannot be split, or a bundle that cannot be proved.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// The model cannot be read.
+    #[error("cannot read the model {}", path.display())]
+    Model {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: offramp_graph::GraphError,
+    },
+    /// The graph cannot be folded or cut.
+    #[error("cannot cut the network")]
+    Graph(#[from] offramp_graph::GraphError),
+    /// A tensor's shape contradicts itself or cannot be told.
+    #[error(transparent)]
+    Shape(#[from] offramp_graph::shape::ShapeError),
+    /// One output where several exits are expected.
+    #[error("the network has one output, \"{output}\": an early-exit network has one per exit")]
+    OneOutput {
+        /// The output.
+        output: String,
+    },
+    /// Several outputs where one is expected.
+    #[error("a static network has one output, this one has {found}")]
+    NotStatic {
+        /// Outputs found.
+        found: usize,
+    },
+    /// A tensor named as an exit is not in the graph.
+    #[error("no node gives a tensor \"{tensor}\"{}", nearest.as_ref().map_or(String::new(), |n| format!("; the nearest name is \"{n}\"")))]
+    UnknownExit {
+        /// The name.
+        tensor: String,
+        /// A name in the graph that is like it.
+        nearest: Option<String>,
+    },
+    /// Two exits are one tensor.
+    #[error("\"{tensor}\" is named as an exit twice")]
+    SameExit {
+        /// The tensor.
+        tensor: String,
+    },
+    /// An output that is no exit's logits.
+    #[error("\"{tensor}\" is {found}, expected an exit's logits: float32 [batch, classes]")]
+    NotLogits {
+        /// The tensor.
+        tensor: String,
+        /// Its type and shape.
+        found: String,
+    },
+    /// An output after an activation that logits cannot be recovered from.
+    #[error("\"{tensor}\" comes out of {op}: its confidence is not that of a softmax over classes")]
+    Activation {
+        /// The tensor.
+        tensor: String,
+        /// The operator.
+        op: String,
+    },
+    /// Exits that do not speak of the same classes.
+    #[error("exit \"{exit}\" has {found} classes, exit \"{first}\" has {expected}")]
+    Classes {
+        /// An exit.
+        first: String,
+        /// Its classes.
+        expected: usize,
+        /// Another exit.
+        exit: String,
+        /// Its classes.
+        found: usize,
+    },
+    /// The network does not take one image.
+    #[error("the network takes {found}, expected one image: float32 or uint8, [batch, channels, height, width] or [batch, height, width, channels]")]
+    Input {
+        /// What it takes.
+        found: String,
+    },
+    /// A tensor at a cut whose images cannot be told apart.
+    #[error("\"{tensor}\" crosses the cut after exit {exit} as {found}, expected an element type and extents that are known but for one batch extent")]
+    Boundary {
+        /// The tensor.
+        tensor: String,
+        /// The exit.
+        exit: usize,
+        /// Its type and shape.
+        found: String,
+    },
+    /// Class names that do not fit.
+    #[error("{} names {found} classes, the network has {expected}", path.display())]
+    ClassNames {
+        /// The file.
+        path: PathBuf,
+        /// The network's classes.
+        expected: usize,
+        /// Lines in the file.
+        found: usize,
+    },
+    /// The target is there.
+    #[error("{} exists{}", path.display(), if *bundle { "" } else { " and is not a bundle" })]
+    Exists {
+        /// The target.
+        path: PathBuf,
+        /// Whether it is a bundle, which may be replaced on request.
+        bundle: bool,
+    },
+    /// A file or folder cannot be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// What was put together is not a manifest that could be read back.
+    #[error("the bundle would not be readable")]
+    Manifest(#[from] ManifestError),
+    /// The bundle cannot be opened.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// An engine cannot take the graph.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    /// An engine failed on the graph.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The bundle cannot be prepared.
+    #[error(transparent)]
+    Prepare(#[from] offramp_runtime::prepare::PrepareError),
+    /// The composed segments are not the whole network.
+    #[error("exit {exit}: composed segments and the whole network differ by {difference:e}, expected at most {tolerance:e}")]
+    Proof {
+        /// The exit that differs most.
+        exit: usize,
+        /// Largest difference of its logits.
+        difference: f32,
+        /// What was allowed.
+        tolerance: f32,
+    },
+    /// The bundle and the model are different networks.
+    #[error("the model's {what} is {found}, the bundle's is {expected}")]
+    OtherNetwork {
+        /// What differs.
+        what: &'static str,
+        /// The bundle's.
+        expected: String,
+        /// The model's.
+        found: String,
+    },
+}

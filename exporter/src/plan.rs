@@ -1,0 +1,203 @@
+//! What a split would do: the folded network, its exits, its parts and their cost.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use offramp_graph::ir::{Dim, ElementType, Model, ValueInfo};
+use offramp_graph::macs::{self, Counting};
+use offramp_graph::shape::{self, Shapes};
+use offramp_graph::{Index, Part, partition};
+use offramp_models::{Classes, Exit, Input, Sha256, Source, TensorSpec};
+
+use crate::exits::{self, Choice, FoundExit};
+use crate::image::{self, Normalisation};
+use crate::{ExportError, fold};
+
+/// How to split.
+#[derive(Clone, Debug, Default)]
+pub struct PlanOptions {
+    /// Which tensors are exits.
+    pub exits: Choice,
+    /// What the file cannot say about the input.
+    pub normalisation: Normalisation,
+    /// One class name per line.
+    pub classes: Option<PathBuf>,
+    /// How arithmetic is counted.
+    pub counting: Counting,
+}
+
+/// A network ready to be written as a bundle.
+#[derive(Debug)]
+pub struct Plan {
+    /// The file that was read.
+    pub source: Source,
+    /// Bytes of that file, external data left out.
+    pub source_bytes: u64,
+    /// The folded network.
+    pub model: Model,
+    /// What the network takes.
+    pub input: Input,
+    /// What its logits stand for.
+    pub classes: Classes,
+    /// Exits as found, by depth.
+    pub found: Vec<FoundExit>,
+    /// Exits as the manifest tells them.
+    pub exits: Vec<Exit>,
+    /// One part per exit.
+    pub parts: Vec<PlannedPart>,
+}
+
+/// One segment to be.
+#[derive(Debug)]
+pub struct PlannedPart {
+    /// Its graph.
+    pub model: Model,
+    /// What it takes.
+    pub inputs: Vec<TensorSpec>,
+    /// What it gives, logits first.
+    pub outputs: Vec<TensorSpec>,
+    /// Multiply-adds.
+    pub macs: u64,
+    /// Parameters.
+    pub params: u64,
+    /// What crosses the cut after it.
+    pub boundary: Vec<TensorSpec>,
+}
+
+impl PlannedPart {
+    /// Bytes per image that cross the cut after this part.
+    pub fn boundary_bytes(&self) -> u64 {
+        self.boundary.iter().map(|spec| spec.bytes_per_image() as u64).sum()
+    }
+}
+
+/// Reads, folds and cuts the network in `path`; writes nothing.
+///
+/// # Errors
+/// Any [`ExportError`] but those of writing and proving.
+pub fn plan(path: &Path, options: &PlanOptions) -> Result<Plan, ExportError> {
+    let failed = |source| ExportError::Model { path: path.to_owned(), source };
+    let mut model = Model::read(path).map_err(failed)?;
+    let read = |source| ExportError::Read { path: path.to_owned(), source };
+    let sha256 = Sha256::of_file(path).map_err(read)?;
+    let source_bytes = std::fs::metadata(path).map_err(read)?.len();
+    let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+
+    let input = image::describe(&model.graph, options.normalisation.clone())?;
+    free_batch(&mut model, &input);
+    let model = fold::fold(model)?;
+    let shapes = shape::infer(&model)?;
+    let found = {
+        let index = Index::new(&model.graph);
+        exits::find(&model.graph, &index, &options.exits, &|name| spec(&shapes, name))?
+    };
+    let classes = class_names(options.classes.as_deref(), found.first().map_or(0, |exit| exit.classes))?;
+    let logits: Vec<String> = found.iter().map(|exit| exit.logits.clone()).collect();
+    let parts = partition(&model, &logits, &|name| spec(&shapes, name).map(|spec| value_info(&spec)))?;
+    let parts = measure(parts, &input, &shapes, options.counting)?;
+    let exits = exits_of(&found, &parts);
+    let source = Source { file, sha256 };
+    Ok(Plan { source, source_bytes, model, input, classes, found, exits, parts })
+}
+
+/// Gives the input's batch the one name that all shapes use.
+fn free_batch(model: &mut Model, input: &Input) {
+    if let Some(info) = model.graph.inputs.first_mut()
+        && input.fixed_batch().is_none()
+        && let Some(batch) = info.dims.as_mut().and_then(|dims| dims.first_mut())
+    {
+        *batch = Dim::Named("batch".to_owned());
+    }
+}
+
+/// A tensor's type and shape, where both are known but for one batch extent.
+fn spec(shapes: &Shapes, name: &str) -> Option<TensorSpec> {
+    shapes.get(name)?.spec(name)
+}
+
+fn value_info(spec: &TensorSpec) -> ValueInfo {
+    let dim = |extent: &Option<usize>| match extent {
+        Some(extent) => Dim::Known(*extent),
+        None => Dim::Named("batch".to_owned()),
+    };
+    ValueInfo {
+        name: spec.name.clone(),
+        dtype: Some(ElementType::Known(spec.dtype)),
+        dims: Some(spec.shape.iter().map(dim).collect()),
+    }
+}
+
+fn class_names(file: Option<&Path>, count: usize) -> Result<Classes, ExportError> {
+    let Some(path) = file else { return Ok(Classes { count, names: None }) };
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ExportError::Read { path: path.to_owned(), source })?;
+    let names: Vec<String> = text.lines().map(|line| line.trim().to_owned()).collect();
+    if names.len() != count {
+        return Err(ExportError::ClassNames { path: path.to_owned(), expected: count, found: names.len() });
+    }
+    Ok(Classes { count, names: Some(names) })
+}
+
+fn measure(
+    parts: Vec<Part>,
+    input: &Input,
+    shapes: &Shapes,
+    counting: Counting,
+) -> Result<Vec<PlannedPart>, ExportError> {
+    let describe = |exit: usize, name: &str| {
+        if name == input.name {
+            return Ok(input.spec());
+        }
+        spec(shapes, name).filter(|spec| spec.shape.iter().filter(|e| e.is_none()).count() <= 1).ok_or_else(|| {
+            let found = shapes.get(name).map_or_else(|| "unknown".to_owned(), ToString::to_string);
+            ExportError::Boundary { tensor: name.to_owned(), exit, found }
+        })
+    };
+    let mut counted: HashSet<String> = HashSet::new();
+    let mut planned = Vec::with_capacity(parts.len());
+    for (exit, part) in parts.into_iter().enumerate() {
+        let graph = &part.model.graph;
+        let all = |infos: &[ValueInfo]| infos.iter().map(|info| describe(exit, &info.name)).collect();
+        let (inputs, outputs) = (all(&graph.inputs)?, all(&graph.outputs)?);
+        let cost = macs::count(&part.model, shapes, counting)?;
+        let params = macs::parameters(graph).filter(|(name, _)| counted.insert((*name).to_owned()));
+        let params = params.map(|(_, elements)| elements).sum();
+        planned.push(PlannedPart {
+            macs: cost.total(),
+            params,
+            inputs,
+            outputs,
+            boundary: Vec::new(),
+            model: part.model,
+        });
+    }
+    for exit in 0..planned.len() {
+        let (before, after) = planned.split_at(exit + 1);
+        let needed: HashSet<&str> =
+            after.iter().flat_map(|part| &part.inputs).map(|spec| spec.name.as_str()).collect();
+        let image = input.spec();
+        let live = std::iter::once(&image).chain(before.iter().flat_map(|part| &part.outputs));
+        let boundary = live.filter(|spec| needed.contains(spec.name.as_str())).cloned().collect();
+        planned[exit].boundary = boundary;
+    }
+    Ok(planned)
+}
+
+fn exits_of(found: &[FoundExit], parts: &[PlannedPart]) -> Vec<Exit> {
+    let whole: u64 = parts.iter().map(|part| part.macs).sum();
+    let (mut macs, mut params) = (0, 0);
+    let exit = |(index, (found, part)): (usize, (&FoundExit, &PlannedPart))| {
+        macs += part.macs;
+        params += part.params;
+        Exit {
+            index,
+            name: found.name.clone(),
+            logits: found.logits.clone(),
+            segment: index,
+            macs,
+            macs_fraction: if whole == 0 { 1.0 } else { macs as f64 / whole as f64 },
+            params,
+        }
+    };
+    found.iter().zip(parts).enumerate().map(exit).collect()
+}

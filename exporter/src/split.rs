@@ -1,0 +1,119 @@
+//! A plan becomes a bundle: written aside, proved, then let appear.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use offramp_graph::ir::Model;
+use offramp_models::manifest::{DataFile, SCHEMA_VERSION};
+use offramp_models::{Bundle, Manifest, Segment};
+use offramp_runtime::backend::Backend;
+
+use crate::plan::{Plan, PlannedPart};
+use crate::staging::Staging;
+use crate::verify::{self, Verification, VerifyOptions};
+use crate::{ExportError, plan};
+
+/// How to write and prove.
+#[derive(Clone, Debug)]
+pub struct SplitOptions {
+    /// How to find exits and cut.
+    pub plan: plan::PlanOptions,
+    /// The bundle's name; default: the model's file name without its ending.
+    pub name: Option<String>,
+    /// Replace a bundle that is there.
+    pub force: bool,
+    /// How the bundle is proved.
+    pub verify: VerifyOptions,
+}
+
+/// A bundle that was written.
+#[derive(Debug)]
+pub struct Written {
+    /// The bundle.
+    pub bundle: Bundle,
+    /// The proof, unless none was asked for.
+    pub verification: Option<Verification>,
+    /// Time for reading, cutting and writing.
+    pub split_time: Duration,
+    /// Time for the proof.
+    pub proof_time: Duration,
+}
+
+/// Splits the network in `model` into a bundle at `target` and proves it with `backend`, if one is given.
+///
+/// Nothing appears at `target` unless everything succeeded.
+///
+/// # Errors
+/// Any [`ExportError`]; `Proof` when composed segments and whole network differ.
+pub fn split(
+    model: &Path,
+    target: &Path,
+    options: &SplitOptions,
+    backend: Option<&dyn Backend>,
+) -> Result<Written, ExportError> {
+    let started = Instant::now();
+    let staging = Staging::new(target, options.force)?;
+    let plan = plan::plan(model, &options.plan)?;
+    write(&plan, options.name.as_deref(), staging.path())?;
+    let split_time = started.elapsed();
+
+    let started = Instant::now();
+    let verification = match backend {
+        Some(backend) => {
+            let proved = verify::verify(&Bundle::open(staging.path())?, model, backend, &options.verify)?;
+            proved.require()?;
+            Some(proved)
+        }
+        None => None,
+    };
+    let proof_time = started.elapsed();
+    staging.publish()?;
+    Ok(Written { bundle: Bundle::open(target)?, verification, split_time, proof_time })
+}
+
+fn write(plan: &Plan, name: Option<&str>, folder: &Path) -> Result<(), ExportError> {
+    let segments_folder = folder.join("segments");
+    fs::create_dir(&segments_folder)
+        .map_err(|source| ExportError::Write { path: segments_folder.clone(), source })?;
+    let segments = plan.parts.iter().enumerate().map(|(index, part)| write_segment(index, part, folder));
+    let manifest = Manifest {
+        schema_version: SCHEMA_VERSION,
+        name: name.map_or_else(|| default_name(&plan.source.file), str::to_owned),
+        producer: concat!("offramp ", env!("CARGO_PKG_VERSION")).to_owned(),
+        source: plan.source.clone(),
+        input: plan.input.clone(),
+        classes: plan.classes.clone(),
+        exits: plan.exits.clone(),
+        segments: segments.collect::<Result<_, _>>()?,
+        extras: Vec::new(),
+    };
+    manifest.validate()?;
+    let path = folder.join(offramp_models::bundle::MANIFEST);
+    let text = serde_json::to_string_pretty(&manifest)
+        .map_err(|source| ExportError::Write { path: path.clone(), source: source.into() })?;
+    fs::write(&path, text + "\n").map_err(|source| ExportError::Write { path, source })
+}
+
+fn write_segment(index: usize, part: &PlannedPart, folder: &Path) -> Result<Segment, ExportError> {
+    let file = format!("segments/{index}.onnx");
+    let written = Model::write(&part.model, &folder.join(&file))?;
+    Ok(Segment {
+        index,
+        sha256: written.sha256,
+        data: written.data.map(|data| DataFile { file: format!("{file}.data"), sha256: data.sha256 }),
+        file,
+        inputs: part.inputs.clone(),
+        outputs: part.outputs.clone(),
+        macs: part.macs,
+        params: part.params,
+        boundary_bytes: part.boundary_bytes(),
+    })
+}
+
+/// The file's stem, with what does not belong in a name replaced.
+fn default_name(file: &str) -> String {
+    let stem = file.strip_suffix(".onnx").unwrap_or(file);
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
+    stem.chars().map(plain).collect()
+}

@@ -1,0 +1,136 @@
+//! A folder that appears whole or not at all.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::ExportError;
+
+/// A folder under construction beside the place where it will appear; dropped unfinished, it vanishes.
+pub struct Staging {
+    folder: TempDir,
+    target: PathBuf,
+}
+
+impl Staging {
+    /// Starts building what will be `target`. A bundle that is there is replaced at the end if `force` is set;
+    /// any other folder with something in it never is.
+    ///
+    /// # Errors
+    /// `Exists` for a target that may not be replaced, `Write` when the parent cannot be written.
+    pub fn new(target: &Path, force: bool) -> Result<Self, ExportError> {
+        refuse_existing(target, force)?;
+        let parent = match target.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let failed = |source| ExportError::Write { path: parent.to_owned(), source };
+        fs::create_dir_all(parent).map_err(failed)?;
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        let folder =
+            tempfile::Builder::new().prefix(&format!(".{name}.partial.")).tempdir_in(parent).map_err(failed)?;
+        Ok(Self { folder, target: target.to_owned() })
+    }
+
+    /// The folder to write into.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Lets the folder appear under its name.
+    ///
+    /// # Errors
+    /// `Write` when it cannot be renamed; the old folder, if any, is then back in its place.
+    pub fn publish(self) -> Result<(), ExportError> {
+        let Self { folder, target } = self;
+        let failed = |source| ExportError::Write { path: target.clone(), source };
+        open_to_readers(folder.path()).map_err(failed)?;
+        sync(folder.path()).map_err(failed)?;
+        if target.exists() {
+            let aside = tempfile::Builder::new()
+                .prefix(".offramp.replaced.")
+                .tempdir_in(target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+                .map_err(failed)?;
+            let old = aside.path().join("old");
+            fs::rename(&target, &old).map_err(failed)?;
+            if let Err(source) = fs::rename(folder.path(), &target) {
+                // The second rename failed for a reason of its own; its error is the one to tell.
+                let _ = fs::rename(&old, &target);
+                return Err(failed(source));
+            }
+        } else {
+            fs::rename(folder.path(), &target).map_err(failed)?;
+        }
+        let _ = folder.keep();
+        Ok(())
+    }
+}
+
+fn refuse_existing(target: &Path, force: bool) -> Result<(), ExportError> {
+    let entries = match fs::read_dir(target) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(ExportError::Write { path: target.to_owned(), source }),
+    };
+    let bundle = target.join(offramp_models::bundle::MANIFEST).is_file();
+    if entries.count() == 0 || (bundle && force) {
+        return Ok(());
+    }
+    Err(ExportError::Exists { path: target.to_owned(), bundle })
+}
+
+/// Temporary folders are private to their owner; a bundle is read by others.
+#[cfg(unix)]
+fn open_to_readers(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))
+}
+
+#[cfg(not(unix))]
+fn open_to_readers(_folder: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+fn sync(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync(&entry.path())?;
+        } else {
+            fs::File::open(entry.path())?.sync_all()?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unfinished_folder_leaves_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let staging = Staging::new(&home.path().join("bundle"), false).unwrap();
+        fs::write(staging.path().join("half"), "x").unwrap();
+        drop(staging);
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn only_a_bundle_is_replaced_and_only_by_force() {
+        let home = tempfile::tempdir().unwrap();
+        let target = home.path().join("bundle");
+        fs::create_dir(&target).unwrap();
+        fs::write(target.join("thesis.tex"), "years of work").unwrap();
+        assert!(matches!(Staging::new(&target, true), Err(ExportError::Exists { bundle: false, .. })));
+        fs::rename(target.join("thesis.tex"), target.join("manifest.json")).unwrap();
+        assert!(matches!(Staging::new(&target, false), Err(ExportError::Exists { bundle: true, .. })));
+        let staging = Staging::new(&target, true).unwrap();
+        fs::write(staging.path().join("new"), "x").unwrap();
+        staging.publish().unwrap();
+        assert!(target.join("new").is_file() && !target.join("manifest.json").exists());
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
+    }
+}

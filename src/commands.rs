@@ -1,0 +1,68 @@
+//! The subcommands, one file each: parse, call one library function, print.
+
+mod bench;
+mod calibrate;
+mod completions;
+mod data;
+mod doctor;
+mod prepare;
+mod run;
+#[cfg(feature = "full")]
+mod demo;
+#[cfg(feature = "full")]
+mod inspect;
+#[cfg(feature = "full")]
+mod split;
+#[cfg(feature = "full")]
+mod verify;
+
+use clap::Subcommand;
+
+use crate::status::Status;
+
+/// What to do.
+#[derive(Subcommand)]
+pub enum Command {
+    #[cfg(feature = "full")]
+    Inspect(inspect::Inspect),
+    #[cfg(feature = "full")]
+    Split(split::Split),
+    #[cfg(feature = "full")]
+    Verify(verify::Verify),
+    Prepare(prepare::Prepare),
+    Run(run::Run),
+    Calibrate(calibrate::Calibrate),
+    Bench(bench::Bench),
+    #[command(subcommand)]
+    Data(data::Data),
+    Doctor(doctor::Doctor),
+    #[cfg(feature = "full")]
+    Demo(demo::Demo),
+    Completions(completions::Completions),
+}
+
+impl Command {
+    /// Runs the subcommand.
+    ///
+    /// # Errors
+    /// Whatever stopped it; [`crate::status::explain`] tells it.
+    pub fn run(self) -> anyhow::Result<Status> {
+        match self {
+            #[cfg(feature = "full")]
+            Self::Inspect(command) => command.run(),
+            #[cfg(feature = "full")]
+            Self::Split(command) => command.run(),
+            #[cfg(feature = "full")]
+            Self::Verify(command) => command.run(),
+            Self::Prepare(command) => command.run(),
+            Self::Run(command) => command.run(),
+            Self::Calibrate(command) => command.run(),
+            Self::Bench(command) => command.run(),
+            Self::Data(command) => command.run(),
+            Self::Doctor(command) => command.run(),
+            #[cfg(feature = "full")]
+            Self::Demo(command) => command.run(),
+            Self::Completions(command) => command.run(),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! `offramp doctor`: what this machine can run, and why not more.
+
+use clap::Args;
+use offramp_runtime::backend::ort::{self, OrtBackend, Provider};
+use offramp_runtime::backend::tract::TractBackend;
+use offramp_runtime::backend::{Backend, GraphSource, Origin, RunnerOptions};
+use serde_json::{Value, json};
+
+use crate::engines::{self, EngineFlags};
+use crate::output;
+use crate::status::Status;
+
+/// Say which backends and providers work on this machine, and where ONNX Runtime was found.
+#[derive(Args)]
+#[command(after_help = "Example:\n  ORT_DYLIB_PATH=/opt/onnxruntime/lib/libonnxruntime.so offramp doctor --json")]
+pub struct Doctor {
+    #[command(flatten)]
+    engine: EngineFlags,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// One node: y = Relu(x), x float32 [1, 4]. ONNX IR version 8, opset 17.
+const RELU: &[u8] = include_bytes!("doctor/relu.onnx");
+
+impl Doctor {
+    pub fn run(self) -> anyhow::Result<Status> {
+        let places: Vec<String> = engines::places().iter().map(|place| place.display().to_string()).collect();
+        let mut backends = Vec::new();
+        let library = match self.engine.library() {
+            Ok(library) => {
+                let offered = library.providers();
+                for provider in [Provider::Cpu, Provider::Cuda, Provider::TensorRt { fp16: false, cache: None }] {
+                    let name = format!("ort:{}", provider.name());
+                    let row = if offered.iter().any(|offer| offer == provider.engine_name()) {
+                        attempt(&name, &OrtBackend::new(library, provider))
+                    } else {
+                        json!({"backend": name, "works": false, "why": "not in this build of ONNX Runtime"})
+                    };
+                    backends.push(row);
+                }
+                json!({"path": library.path(), "version": library.version(), "providers": offered})
+            }
+            Err(error) => {
+                let why = engines::chain(&error);
+                backends.push(json!({"backend": "ort", "works": false, "why": why}));
+                Value::Null
+            }
+        };
+        backends.push(attempt("tract", &TractBackend::new()));
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let report = json!({
+            "schema_version": 1,
+            "offramp": env!("CARGO_PKG_VERSION"),
+            "machine": {
+                "os": std::env::consts::OS, "architecture": std::env::consts::ARCH,
+                "cpu": offramp_runtime::machine::cpu_name(), "features": offramp_runtime::machine::cpu_features(),
+                "threads": cores,
+            },
+            "onnxruntime": library,
+            "onnxruntime_needed": ort::needed_version(),
+            "searched": places,
+            "backends": backends,
+        });
+        if self.json { output::json(&report)? } else { output::text(tell(&report))? }
+        Ok(Status::Done)
+    }
+}
+
+/// Runs one node: what loads may still not run.
+fn attempt(name: &str, backend: &dyn Backend) -> Value {
+    let source = GraphSource { label: "a probe of one node".to_owned(), origin: Origin::Bytes(RELU) };
+    let options = RunnerOptions { host_outputs: vec!["y".to_owned()], ..RunnerOptions::default() };
+    let tried = || -> Result<(), Box<dyn std::error::Error>> {
+        let runner = backend.prepare(&source, &options)?;
+        let input = runner.allocate(0, 1)?;
+        runner.bind(&[input], 1)?.run()?;
+        Ok(())
+    };
+    match tried() {
+        Ok(()) => json!({"backend": name, "works": true, "version": backend.describe().version}),
+        Err(error) => json!({"backend": name, "works": false, "why": engines::chain(error.as_ref())}),
+    }
+}
+
+fn tell(report: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let list = |value: &Value| {
+        let items = value.as_array().map(Vec::as_slice).unwrap_or_default();
+        items.iter().map(text).collect::<Vec<_>>()
+    };
+    let machine = &report["machine"];
+    let mut lines = vec![
+        format!("offramp      {}", text(&report["offramp"])),
+        format!("machine      {} {}, {}", text(&machine["os"]), text(&machine["architecture"]), text(&machine["cpu"])),
+        format!("threads      {}", machine["threads"]),
+        format!("cpu features {}", list(&machine["features"]).join(" ")),
+    ];
+    match &report["onnxruntime"] {
+        Value::Null => {
+            let needed = text(&report["onnxruntime_needed"]);
+            lines.push(format!("onnxruntime  not found ({needed} or newer serves); looked in:"));
+            lines.extend(list(&report["searched"]).iter().map(|place| format!("             {place}")));
+        }
+        library => {
+            lines.push(format!("onnxruntime  {} at {}", text(&library["version"]), text(&library["path"])));
+            lines.push(format!("providers    {}", list(&library["providers"]).join(", ")));
+        }
+    }
+    for row in report["backends"].as_array().map(Vec::as_slice).unwrap_or_default() {
+        let verdict = match row["works"].as_bool() {
+            Some(true) => format!("works ({})", text(&row["version"])),
+            _ => format!("does not work: {}", text(&row["why"])),
+        };
+        lines.push(format!("{:<12} {verdict}", text(&row["backend"])));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,38 @@
+//! `--input DATA` to an opened data set.
+
+use clap::Args;
+use offramp_models::Manifest;
+use offramp_models::dataset::{self, DataRef, Dataset, OpenOptions};
+
+/// Pictures to run.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Input")]
+pub struct InputFlags {
+    /// FILE.npz, a folder of images, cifar10:DIR, cifar100:DIR, tiny-imagenet:DIR or shapes:SPLIT[:N]
+    #[arg(long, value_name = "DATA")]
+    pub input: DataRef,
+    /// Take only the first N images
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+}
+
+impl InputFlags {
+    /// Opens the data set and holds its labels against the network's classes.
+    ///
+    /// # Errors
+    /// When it cannot be read, is empty, or has a label the network cannot predict.
+    pub fn open(&self, manifest: &Manifest) -> anyhow::Result<Box<dyn Dataset>> {
+        open(&self.input, self.limit, manifest)
+    }
+}
+
+/// Opens `data` for a network.
+///
+/// # Errors
+/// As [`InputFlags::open`].
+pub fn open(data: &DataRef, limit: Option<usize>, manifest: &Manifest) -> anyhow::Result<Box<dyn Dataset>> {
+    let options = OpenOptions { class_names: manifest.classes.names.as_deref(), limit };
+    let opened = dataset::open(data, &options)?;
+    opened.check_labels(manifest.classes.count)?;
+    Ok(opened)
+}
