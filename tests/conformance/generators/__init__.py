@@ -1,0 +1,1 @@
+"""Seeded generators of the conformance suite, one function per case."""
