@@ -141,7 +141,7 @@ def wanted(only):
 
 
 def differences(made, only):
-    """What the committed files lack, hold differently or hold too much."""
+    """What the committed files lack, hold differently or hold too much, and cases without a row in the README."""
     found = []
     for path, data in made.items():
         file = HERE / path
@@ -149,6 +149,9 @@ def differences(made, only):
             found.append(f"{path} is missing")
         elif file.read_bytes() != data:
             found.append(f"{path} differs")
+    listed = (HERE / "README.md").read_text()
+    cases = [pathlib.PurePath(path).stem for path in made if path.endswith(".json")]
+    found += [f"README.md has no row for {case}" for case in cases if f"| `{case}` |" not in listed]
     if not only:
         kept = [p.relative_to(HERE).as_posix() for room in ("networks", "refused") for p in (HERE / room).glob("*")]
         found += [f"{path} is left over" for path in kept if path not in made]
