@@ -59,7 +59,7 @@ pub enum ModelError {
         missing: &'static str,
     },
     /// Nothing says which operators are meant; the file may have been cut short.
-    #[error("the model names no operator set (opset_import)")]
+    #[error("the model names no version of the ai.onnx operators (opset_import)")]
     NoOpset,
     /// A weight in sparse form.
     #[error("initializer \"{tensor}\" is sparse, only dense ones are supported")]

@@ -25,11 +25,15 @@ impl Model {
     /// # Errors
     /// [`InlineError`]; the model is left without its functions then, and is of no use.
     pub fn inline(&mut self) -> Result<(), InlineError> {
+        self.inline_within(LARGEST)
+    }
+
+    fn inline_within(&mut self, limit: usize) -> Result<(), InlineError> {
         if self.functions.is_empty() {
             return Ok(());
         }
         let functions = std::mem::take(&mut self.functions);
-        let mut inliner = Inliner::new(&functions, &self.graph)?;
+        let mut inliner = Inliner::new(&functions, &self.graph, limit)?;
         let nodes = std::mem::take(&mut self.graph.nodes);
         self.graph.nodes = inliner.unfold(nodes)?;
         inliner.join_opsets(self)?;
@@ -54,10 +58,11 @@ struct Inliner<'f> {
     open: Vec<usize>,
     called: FxHashSet<usize>,
     size: usize,
+    limit: usize,
 }
 
 impl<'f> Inliner<'f> {
-    fn new(functions: &'f [Function], graph: &Graph) -> Result<Self, InlineError> {
+    fn new(functions: &'f [Function], graph: &Graph, limit: usize) -> Result<Self, InlineError> {
         let mut bodies = Vec::with_capacity(functions.len());
         let mut ids = FxHashMap::default();
         for function in functions {
@@ -68,7 +73,7 @@ impl<'f> Inliner<'f> {
             bodies.push(Body { function, graph: body(function)? });
         }
         let (open, called) = Default::default();
-        Ok(Self { bodies, ids, names: Names::of(graph), open, called, size: 0 })
+        Ok(Self { bodies, ids, names: Names::of(graph), open, called, size: 0, limit })
     }
 
     fn called_by(&self, node: &Node) -> Option<usize> {
@@ -96,8 +101,8 @@ impl<'f> Inliner<'f> {
             }
             let nodes = instantiate(body, &node, &mut self.names)?;
             self.size += nodes.iter().map(weight).sum::<usize>();
-            if self.size > LARGEST {
-                return Err(InlineError::TooLarge { limit: LARGEST });
+            if self.size > self.limit {
+                return Err(InlineError::TooLarge { limit: self.limit });
             }
             self.called.insert(at);
             self.open.push(at);
@@ -285,7 +290,7 @@ mod tests {
     fn inlined(functions: Vec<Function>, nodes: Vec<Node>) -> Result<Model, InlineError> {
         let mut model = Model { functions, ..model(graph(&["x"], nodes, &["y"])) };
         model.opsets.insert("local".into(), 1);
-        model.inline()?;
+        model.inline_within(1 << 20)?;
         Ok(model)
     }
 
@@ -357,20 +362,27 @@ mod tests {
         let error = inlined(vec![function("F", &["a"], body.clone(), &["b"])], body_call()).unwrap_err();
         assert_eq!(error.to_string(), "function \"F\" calls itself");
 
-        // Each doubles the one before: 2^40 nodes.
-        let doubling = (0..40).map(|i| {
-            let next = format!("F{}", i + 1);
-            let nodes = vec![call(&next, "", &["a"], &["t"]), call(&next, "", &["t"], &["b"])];
-            function(
-                if i == 0 { "F" } else { Box::leak(format!("F{i}").into_boxed_str()) },
-                &["a"],
-                nodes,
-                &["b"],
-            )
-        });
-        let last = function("F40", &["a"], vec![node("Relu", &["a"], &["b"])], &["b"]);
-        let error = inlined(doubling.chain([last]).collect(), body_call()).unwrap_err();
-        assert!(matches!(error, InlineError::TooLarge { .. }));
+        // Each calls the next twice: 2^40 nodes.
+        let error = inlined(chain(40, 2), body_call()).unwrap_err();
+        assert_eq!(error.to_string(), "functions unfold to more than 1048576 bytes");
+        let error = inlined(chain(60, 1), body_call()).unwrap_err();
+        assert_eq!(error.to_string(), "functions call each other more than 48 deep");
+        assert!(inlined(chain(40, 1), body_call()).is_ok());
+    }
+
+    /// `F` calls `F1` so many times, which calls `F2`, and so on.
+    fn chain(length: usize, calls: usize) -> Vec<Function> {
+        let name = |at: usize| if at == 0 { "F".into() } else { format!("F{at}") };
+        let tensor = |at: usize| format!("t{at}");
+        let link = |at: usize| {
+            let op = name(at + 1);
+            let nodes = (0..calls).map(|i| match at + 1 < length {
+                true => call(&op, "", &[&tensor(i)], &[&tensor(i + 1)]),
+                false => node("Relu", &[&tensor(i)], &[&tensor(i + 1)]),
+            });
+            function(&name(at), &["t0"], nodes.collect(), &[&tensor(calls)])
+        };
+        (0..length).map(link).collect()
     }
 
     fn body_call() -> Vec<Node> {

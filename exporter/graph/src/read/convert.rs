@@ -28,7 +28,7 @@ impl Converter {
     pub(super) fn model(&mut self, proto: ModelProto) -> Result<Model, ModelError> {
         let ir_version = proto.ir_version.unwrap_or(0);
         let mut opsets = opsets(proto.opset_import);
-        if opsets.is_empty() {
+        if !opsets.contains_key("") {
             // Operator sets came with IR version 3; before, there was only the first.
             if ir_version >= 3 {
                 return Err(ModelError::NoOpset);
