@@ -1,1 +1,3 @@
 //! Labelled pictures: what `--input DATA` names.
+
+pub mod shapes;
