@@ -10,6 +10,8 @@ mod outline;
 mod random;
 mod scene;
 
+use std::fmt;
+
 use canvas::Canvas;
 use random::Random;
 use scene::{Difficulty, Scene};
@@ -53,6 +55,16 @@ impl Split {
     }
 }
 
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Train => "train",
+            Self::Calibration => "calibration",
+            Self::Test => "test",
+        })
+    }
+}
+
 /// Draws picture `index` of `split` into `image` and returns its label.
 ///
 /// Shape `[3, 32, 32]`, uint8, RGB. Each ten pictures from a multiple of ten on hold every class once. An index beyond
@@ -78,7 +90,8 @@ const SEED: u64 = 0;
 /// Keeps the order of labels apart from the pictures.
 const LABELS: u64 = u64::from_be_bytes(*b"labels\0\0");
 
-fn label(split: Split, index: usize) -> usize {
+/// Tells the label of picture `index` of `split` without drawing it.
+pub fn label(split: Split, index: usize) -> usize {
     let mut random = Random::keyed(&[SEED, split as u64, LABELS, (index / CLASSES) as u64]);
     let mut labels: [usize; CLASSES] = std::array::from_fn(|label| label);
     for last in (1..CLASSES).rev() {
