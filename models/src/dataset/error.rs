@@ -161,7 +161,7 @@ pub enum DataError {
         source: PickleError,
     },
     /// A line of a text file of the wrong form.
-    #[error("line {line} of {} is \"{found}\", expected {expected}", path.display())]
+    #[error("line {line} of {} is {found:?}, expected {expected}", path.display())]
     Line {
         /// The file.
         path: PathBuf,

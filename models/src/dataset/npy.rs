@@ -112,12 +112,11 @@ impl Header {
 
     /// Writes the header as numpy does: version 1, elements aligned to 64 bytes.
     pub fn write(&self, to: &mut impl Write) -> io::Result<()> {
-        let extents: Vec<_> = self.shape.iter().map(|extent| format!("{extent},")).collect();
-        let text = format!(
-            "{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}",
-            self.descr,
-            extents.join(" ")
-        );
+        let extents = match self.shape.as_slice() {
+            [only] => format!("{only},"),
+            several => several.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        };
+        let text = format!("{{'descr': '{}', 'fortran_order': False, 'shape': ({extents}), }}", self.descr);
         let unpadded = MAGIC.len() + 4 + text.len() + 1;
         let padding = unpadded.next_multiple_of(64) - unpadded;
         to.write_all(MAGIC)?;
