@@ -99,3 +99,85 @@ pub fn label(split: Split, index: usize) -> usize {
     }
     labels[index % CLASSES]
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::io::Write as _;
+
+    use super::*;
+    use crate::digest::Hasher;
+
+    fn picture(split: Split, index: usize) -> [u8; BYTES] {
+        let mut image = [0; BYTES];
+        render(split, index, &mut image);
+        image
+    }
+
+    /// Digest of every picture's bytes followed by its label.
+    fn digest(split: Split, indices: std::ops::Range<usize>) -> String {
+        let mut hasher = Hasher::default();
+        for index in indices {
+            let mut image = [0; BYTES];
+            let label = render(split, index, &mut image) as u8;
+            hasher.write_all(&image).unwrap();
+            hasher.write_all(&[label]).unwrap();
+        }
+        hasher.finish().to_string()
+    }
+
+    #[test]
+    fn pictures_are_the_same_bytes_on_every_machine() {
+        for (split, index, expected) in [
+            (Split::Train, 0, "P0"),
+            (Split::Train, 19_999, "P1"),
+            (Split::Calibration, 7, "P2"),
+            (Split::Test, 0, "P3"),
+            (Split::Test, 1_234, "P4"),
+        ] {
+            assert_eq!(digest(split, index..index + 1), expected, "{split:?} {index}");
+        }
+    }
+
+    #[test]
+    fn small_splits_are_the_same_bytes_on_every_machine() {
+        for (split, expected) in [(Split::Calibration, "S0"), (Split::Test, "S1")] {
+            assert_eq!(digest(split, 0..split.len()), expected, "{split:?}");
+        }
+    }
+
+    #[test]
+    fn each_ten_pictures_hold_every_class_once() {
+        for (_, split) in Split::ALL {
+            for ten in (0..split.len()).step_by(CLASSES) {
+                let labels: HashSet<_> = (ten..ten + CLASSES).map(|index| label(split, index)).collect();
+                assert_eq!(labels, HashSet::from_iter(0..CLASSES));
+            }
+        }
+    }
+
+    #[test]
+    fn no_picture_is_drawn_twice() {
+        let pictures =
+            Split::ALL.into_iter().flat_map(|(_, split)| (0..500).map(move |index| (split, index)));
+        let drawn: HashSet<_> = pictures.map(|(split, index)| picture(split, index)).collect();
+        assert_eq!(drawn.len(), Split::ALL.len() * 500);
+    }
+
+    #[test]
+    fn what_the_buffer_held_does_not_matter() {
+        let mut image = [255; BYTES];
+        render(Split::Test, 3, &mut image);
+        assert_eq!(image, picture(Split::Test, 3));
+    }
+
+    #[test]
+    fn every_difficulty_is_about_as_frequent() {
+        let quarters = (0..Split::Test.len()).map(|index| difficulty(Split::Test, index) / 64);
+        let counts = quarters.fold([0; 4], |mut counts, quarter| {
+            counts[usize::from(quarter)] += 1;
+            counts
+        });
+        assert!(counts.into_iter().all(|count| (400..600).contains(&count)), "{counts:?}");
+    }
+}

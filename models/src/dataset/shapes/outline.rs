@@ -8,7 +8,7 @@ use super::CLASSES;
 /// One, in figure coordinates.
 pub const UNIT: i32 = 4096;
 
-/// A field over figure coordinates, each within eight units of the origin.
+/// A field over figure coordinates, each within five units of the origin.
 pub type Outline = fn(i32, i32) -> i32;
 
 /// The classes' outlines, by label.
@@ -92,22 +92,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_cover_alike_and_stay_within_one_and_a_fifth_units() {
+    fn figures_cover_similar_areas_within_1_3_units_of_the_origin() {
         const STEPS: i32 = 100;
         for outline in OUTLINES {
             let inside = |i: i32, j: i32| outline(i * UNIT * 2 / STEPS, j * UNIT * 2 / STEPS) < 0;
             let grid = || (-STEPS..=STEPS).flat_map(|j| (-STEPS..=STEPS).map(move |i| (i, j)));
             let area = grid().filter(|&(i, j)| inside(i, j)).count() as i32 * 4 * 100 / (STEPS * STEPS);
-            assert!((95..=265).contains(&area), "covers {area} hundredths");
-            let far = |&(i, j): &(i32, i32)| (i * i + j * j) * 100 > 36 * STEPS * STEPS;
+            assert!((140..=280).contains(&area), "covers {area} hundredths");
+            let far = |&(i, j): &(i32, i32)| (i * i + j * j) * 400 > 169 * STEPS * STEPS;
             assert!(!grid().filter(far).any(|(i, j)| inside(i, j)));
         }
     }
 
     #[test]
-    fn no_field_overflows_within_eight_units() {
+    fn no_field_overflows_within_five_units() {
         for outline in OUTLINES.into_iter().chain([bar as Outline]) {
-            for (u, v) in [(-8, -8), (-8, 8), (8, -8), (8, 8), (0, 8), (8, 0)] {
+            for (u, v) in [(-5, -5), (-5, 5), (5, -5), (5, 5), (0, 5), (5, 0)] {
                 assert!(outline(u * UNIT, v * UNIT) > 0);
             }
         }
