@@ -75,7 +75,7 @@ fn spread(decoded: DynamicImage, into: &mut Picture) {
         _ => (3, decoded.into_rgb8().into_raw()),
     };
     let samples = into.fill_u8(Chw { channels, height, width });
-    for (channel, plane) in samples.chunks_exact_mut(height * width).enumerate() {
+    for (channel, plane) in samples.chunks_exact_mut((height * width).max(1)).enumerate() {
         for (sample, pixel) in plane.iter_mut().zip(pixels.chunks_exact(channels)) {
             *sample = pixel[channel];
         }

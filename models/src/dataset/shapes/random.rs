@@ -17,7 +17,7 @@ impl Random {
 
     /// A number from 0 to `bound - 1`, 0 for a bound of 0.
     pub fn below(&mut self, bound: u32) -> u32 {
-        ((self.bits() >> 32) * u64::from(bound) >> 32) as u32
+        (((self.bits() >> 32) * u64::from(bound)) >> 32) as u32
     }
 
     /// A number from `low` to `high`, both included.
