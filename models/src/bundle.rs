@@ -42,6 +42,14 @@ pub enum BundleError {
         /// What does not hold.
         source: ManifestError,
     },
+    /// A link leads out of the bundle.
+    #[error("{} is a link to {}, which does not lie inside the bundle", path.display(), target.display())]
+    Outside {
+        /// The file.
+        path: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+    },
     /// A file is not the one that was written.
     #[error("{} was changed: its SHA-256 is {found}, the manifest expects {expected}", path.display())]
     Tampered {
@@ -69,8 +77,7 @@ impl Bundle {
             }
             Err(source) => return Err(BundleError::Read { path, source }),
         };
-        let manifest =
-            Manifest::from_json(&text).map_err(|source| BundleError::Manifest { path, source })?;
+        let manifest = Manifest::from_json(&text).map_err(|source| BundleError::Manifest { path, source })?;
         let identity = manifest.identity();
         Ok(Self { dir, manifest, identity })
     }
@@ -78,17 +85,20 @@ impl Bundle {
     /// Compares every file with its digest.
     ///
     /// # Errors
-    /// `Read` for a missing file, `Tampered` for one that differs.
+    /// `Read` for a missing file, `Outside` for a link out of the bundle, `Tampered` for a file that differs.
     pub fn check(&self) -> Result<(), BundleError> {
+        let read = |path: &Path, source| BundleError::Read { path: path.to_owned(), source };
+        let root = self.dir.canonicalize().map_err(|source| read(&self.dir, source))?;
         let segments = self.manifest.segments.iter().map(|segment| (&segment.file, segment.sha256));
         let data = self.manifest.segments.iter().filter_map(|segment| segment.data.as_ref());
         let extras = self.manifest.extras.iter().map(|extra| (&extra.file, extra.sha256));
         for (file, expected) in segments.chain(data.map(|data| (&data.file, data.sha256))).chain(extras) {
             let path = self.dir.join(file);
-            let found = match Sha256::of_file(&path) {
-                Ok(found) => found,
-                Err(source) => return Err(BundleError::Read { path, source }),
-            };
+            let target = path.canonicalize().map_err(|source| read(&path, source))?;
+            if !target.starts_with(&root) {
+                return Err(BundleError::Outside { path, target });
+            }
+            let found = Sha256::of_file(&path).map_err(|source| read(&path, source))?;
             if found != expected {
                 return Err(BundleError::Tampered { path, expected, found });
             }

@@ -45,6 +45,11 @@ impl Sha256 {
 pub struct Hasher(sha2::Sha256);
 
 impl Hasher {
+    /// Takes `bytes` in.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
     /// Digest of everything written so far.
     pub fn finish(self) -> Sha256 {
         Sha256(self.0.finalize().into())
@@ -53,7 +58,7 @@ impl Hasher {
 
 impl io::Write for Hasher {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
+        self.update(bytes);
         Ok(bytes.len())
     }
 

@@ -10,6 +10,8 @@ pub mod digest;
 pub mod manifest;
 pub mod preprocess;
 pub mod tensor;
+#[cfg(feature = "zoo")]
+pub mod zoo;
 
 pub use bundle::{Bundle, BundleError};
 pub use digest::Sha256;

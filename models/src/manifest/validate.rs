@@ -19,6 +19,14 @@ pub enum ManifestError {
         /// The version found.
         found: u64,
     },
+    /// A name that cannot be part of a file name.
+    #[error(
+        "the network's name is {found:?}, expected letters, digits, \".\", \"_\" and \"-\", a letter or digit first"
+    )]
+    Name {
+        /// The name.
+        found: String,
+    },
     /// A list that may not be empty is.
     #[error("the manifest lists no {what}")]
     Empty {
@@ -54,7 +62,9 @@ pub enum ManifestError {
         found: usize,
     },
     /// A segment takes what nothing before it gives.
-    #[error("segment {segment} takes \"{tensor}\", which neither the input nor an earlier segment gives in that form")]
+    #[error(
+        "segment {segment} takes \"{tensor}\", which neither the input nor an earlier segment gives in that form"
+    )]
     Unfed {
         /// The segment.
         segment: usize,
@@ -130,6 +140,7 @@ impl Manifest {
     /// # Errors
     /// [`ManifestError`] names the first thing that does not hold.
     pub fn validate(&self) -> Result<(), ManifestError> {
+        self.validate_name()?;
         self.validate_input()?;
         self.validate_segments()?;
         self.validate_exits()?;
@@ -144,10 +155,22 @@ impl Manifest {
         Ok(())
     }
 
+    fn validate_name(&self) -> Result<(), ManifestError> {
+        let first = self.name.starts_with(|c: char| c.is_ascii_alphanumeric());
+        if !first || !self.name.bytes().all(|c| c.is_ascii_alphanumeric() || b"._-".contains(&c)) {
+            return Err(ManifestError::Name { found: self.name.clone() });
+        }
+        Ok(())
+    }
+
     fn validate_input(&self) -> Result<(), ManifestError> {
         let input = &self.input;
         let refused = |expected| {
-            Err(ManifestError::Shape { tensor: Box::new(input.spec()), what: "the network's input", expected })
+            Err(ManifestError::Shape {
+                tensor: Box::new(input.spec()),
+                what: "the network's input",
+                expected,
+            })
         };
         if !matches!(input.dtype, DType::Float32 | DType::Uint8) {
             return refused("float32 or uint8");
@@ -159,6 +182,7 @@ impl Manifest {
         if input.shape[0].is_some_and(|batch| batch == 0) || channels.max(height).max(width) > 1 << 16 {
             return refused("extents from 1 to 65536");
         }
+        validate_extents(&input.spec())?;
         for (what, numbers) in [("mean", &input.mean), ("std", &input.std)] {
             let found = numbers.as_ref().map_or(channels, Vec::len);
             if found != channels {
@@ -166,15 +190,21 @@ impl Manifest {
             }
         }
         if input.mean.is_some() != input.std.is_some() {
-            return Err(ManifestError::Count { what: "mean and std together", expected: 2, found: 1 });
+            return Err(ManifestError::Count { what: "the pair of mean and std", expected: 2, found: 1 });
         }
-        let finite = |what, values: &[f32], positive: bool, expected| {
-            match values.iter().find(|value| !value.is_finite() || (positive && **value <= 0.0)) {
-                Some(found) => Err(ManifestError::Range { what, found: f64::from(*found), expected }),
-                None => Ok(()),
-            }
+        let finite = |what, values: &[f32], positive: bool, expected| match values
+            .iter()
+            .find(|value| !value.is_finite() || (positive && **value <= 0.0))
+        {
+            Some(found) => Err(ManifestError::Range { what, found: f64::from(*found), expected }),
+            None => Ok(()),
         };
         finite("range", &input.range, false, "finite")?;
+        let [black, white] = input.range;
+        if black >= white {
+            let (what, expected) = ("white in range", "above black");
+            return Err(ManifestError::Range { what, found: f64::from(white), expected });
+        }
         finite("mean", input.mean.as_deref().unwrap_or_default(), false, "finite")?;
         finite("std", input.std.as_deref().unwrap_or_default(), true, "above 0")?;
         if let Some(names) = &self.classes.names
@@ -200,6 +230,7 @@ impl Manifest {
                 return Err(ManifestError::Unfed { segment: position, tensor: unfed.name.clone() });
             }
             for output in &segment.outputs {
+                validate_extents(output)?;
                 if !names.insert(&output.name) {
                     return Err(ManifestError::Twice { segment: position, tensor: output.name.clone() });
                 }
@@ -243,4 +274,17 @@ impl Manifest {
         }
         Ok(())
     }
+}
+
+/// Elements of the largest tensor at a cut: sizes in bytes then fit in 64 bits.
+const MOST_ELEMENTS: u64 = 1 << 40;
+
+fn validate_extents(tensor: &TensorSpec) -> Result<(), ManifestError> {
+    let known = || tensor.shape.iter().map(|extent| extent.unwrap_or(1) as u64);
+    let elements = known().try_fold(1, u64::checked_mul);
+    if known().any(|extent| extent == 0) || elements.is_none_or(|elements| elements > MOST_ELEMENTS) {
+        let (what, expected) = ("a tensor at a cut", "extents above 0 and at most 2^40 elements");
+        return Err(ManifestError::Shape { tensor: Box::new(tensor.clone()), what, expected });
+    }
+    Ok(())
 }
