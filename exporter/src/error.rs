@@ -11,16 +11,17 @@ use offramp_runtime::backend::{BackendError, RunError};
 #[non_exhaustive]
 pub enum ExportError {
     /// The model cannot be read.
-    #[error("cannot read the model {}", path.display())]
-    Model {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: offramp_graph::GraphError,
-    },
-    /// The graph cannot be folded or cut.
+    #[error("cannot use the model")]
+    Model(#[from] offramp_graph::ReadError),
+    /// The model's local functions cannot be inlined.
+    #[error("cannot inline the model's functions")]
+    Inline(#[from] offramp_graph::InlineError),
+    /// The network cannot be cut.
     #[error("cannot cut the network")]
-    Graph(#[from] offramp_graph::GraphError),
+    Cut(#[from] offramp_graph::CutError),
+    /// A model cannot be written.
+    #[error(transparent)]
+    WriteModel(#[from] offramp_graph::WriteError),
     /// A tensor's shape contradicts itself or cannot be told.
     #[error(transparent)]
     Shape(#[from] offramp_graph::shape::ShapeError),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use offramp_graph::ir::{Dim, ElementType, Model, ValueInfo};
 use offramp_graph::macs::{self, Counting};
 use offramp_graph::shape::{self, Shapes};
-use offramp_graph::{Index, Part, partition};
+use offramp_graph::{Index, partition};
 use offramp_models::{Classes, Exit, Input, Sha256, Source, TensorSpec};
 
 use crate::exits::{self, Choice, FoundExit};
@@ -76,8 +76,7 @@ impl PlannedPart {
 /// # Errors
 /// Any [`ExportError`] but those of writing and proving.
 pub fn plan(path: &Path, options: &PlanOptions) -> Result<Plan, ExportError> {
-    let failed = |source| ExportError::Model { path: path.to_owned(), source };
-    let mut model = Model::read(path).map_err(failed)?;
+    let mut model = Model::read(path)?;
     let read = |source| ExportError::Read { path: path.to_owned(), source };
     let sha256 = Sha256::of_file(path).map_err(read)?;
     let source_bytes = std::fs::metadata(path).map_err(read)?.len();
@@ -139,7 +138,7 @@ fn class_names(file: Option<&Path>, count: usize) -> Result<Classes, ExportError
 }
 
 fn measure(
-    parts: Vec<Part>,
+    parts: Vec<Model>,
     input: &Input,
     shapes: &Shapes,
     counting: Counting,
@@ -155,11 +154,11 @@ fn measure(
     };
     let mut counted: HashSet<String> = HashSet::new();
     let mut planned = Vec::with_capacity(parts.len());
-    for (exit, part) in parts.into_iter().enumerate() {
-        let graph = &part.model.graph;
+    for (exit, model) in parts.into_iter().enumerate() {
+        let graph = &model.graph;
         let all = |infos: &[ValueInfo]| infos.iter().map(|info| describe(exit, &info.name)).collect();
         let (inputs, outputs) = (all(&graph.inputs)?, all(&graph.outputs)?);
-        let cost = macs::count(&part.model, shapes, counting)?;
+        let cost = macs::count(&model, shapes, counting)?;
         let params = macs::parameters(graph).filter(|(name, _)| counted.insert((*name).to_owned()));
         let params = params.map(|(_, elements)| elements).sum();
         planned.push(PlannedPart {
@@ -168,7 +167,7 @@ fn measure(
             inputs,
             outputs,
             boundary: Vec::new(),
-            model: part.model,
+            model,
         });
     }
     for exit in 0..planned.len() {

@@ -171,7 +171,7 @@ fn other(what: &'static str, expected: &str, found: String) -> ExportError {
 
 /// The model as its file has it, never folded: the proof shares no step with the split.
 fn whole(path: &Path, manifest: &Manifest) -> Result<Whole, ExportError> {
-    let mut model = Model::read(path).map_err(|source| ExportError::Model { path: path.to_owned(), source })?;
+    let mut model = Model::read(path)?;
     let expected = &manifest.input.name;
     match model.graph.inputs.as_slice() {
         [input] if input.name == *expected => {}
