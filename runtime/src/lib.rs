@@ -5,4 +5,6 @@
 //! or reads the environment.
 
 pub mod backend;
+pub mod confidence;
 pub mod pipeline;
+pub mod policy;
