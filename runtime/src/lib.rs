@@ -6,5 +6,9 @@
 
 pub mod backend;
 pub mod confidence;
+pub mod executor;
+pub mod meter;
 pub mod pipeline;
 pub mod policy;
+pub mod recording;
+pub mod replay;
