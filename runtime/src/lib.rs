@@ -5,4 +5,10 @@
 //! or reads the environment.
 
 pub mod backend;
+pub mod confidence;
+pub mod executor;
+pub mod meter;
 pub mod pipeline;
+pub mod policy;
+pub mod recording;
+pub mod replay;

@@ -1,0 +1,153 @@
+//! Images through the segments, asking the policy after every exit.
+//!
+//! Between segments values stay where the backend computes; only logits are read back. Everything is wired and
+//! allocated once: while all images of a batch go on, nothing is allocated here. When some stop, the batch is compacted
+//! to those that go on, and what that costs is reported.
+//!
+//! Work that leaves the device will leave it between two segments, where a batch is compacted.
+
+mod error;
+mod outcome;
+mod wiring;
+
+use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
+
+use crate::backend::HostTensor;
+use crate::confidence::Prediction;
+use crate::pipeline::{Feed, Pipeline};
+use crate::policy::{Policy, conclude};
+pub use error::{ExecutorError, Images};
+use outcome::Lane;
+pub use outcome::{Batch, Outcome};
+pub(crate) use wiring::Wiring;
+use wiring::{Remainder, crossing};
+
+/// Runs images through a pipeline until its policy stops them. The network's batch must be free, or 1.
+pub struct Executor<'a> {
+    pipeline: &'a Pipeline,
+    policy: &'a dyn Policy,
+    full: Wiring,
+    /// For the last images of a data set, fewer than a batch.
+    partial: Option<Wiring>,
+    /// By segment: what later segments read of what is there when it has run.
+    crossing: Vec<Vec<Feed>>,
+    lanes: Vec<Lane>,
+    /// The lane of every row of the batch.
+    rows: Vec<usize>,
+    /// Rows that go on after an exit.
+    staying: Vec<usize>,
+    logits: Vec<f32>,
+}
+
+impl<'a> Executor<'a> {
+    /// Wires `pipeline` for `batch` images at once.
+    ///
+    /// # Errors
+    /// `FixedBatch` when the network insists on another batch, `NoImage` or `Wire` when segments cannot be wired.
+    pub fn new(
+        pipeline: &'a Pipeline,
+        policy: &'a dyn Policy,
+        batch: NonZeroUsize,
+    ) -> Result<Self, ExecutorError> {
+        let batch = batch.get();
+        let exits = pipeline.exits().len();
+        Ok(Self {
+            pipeline,
+            policy,
+            full: Wiring::new(pipeline, batch)?,
+            partial: None,
+            crossing: (0..exits).map(|segment| crossing(pipeline, segment)).collect(),
+            lanes: (0..batch).map(|_| Lane::with_room_for(exits)).collect(),
+            rows: Vec::with_capacity(batch),
+            staying: Vec::with_capacity(batch),
+            logits: vec![0.0; batch * pipeline.classes()],
+        })
+    }
+
+    /// Runs one preprocessed image, number `index` of its data.
+    ///
+    /// # Errors
+    /// As [`Executor::run_batch`], for exactly one image.
+    pub fn run_one(&mut self, index: usize, image: HostTensor<'_>) -> Result<Outcome<'_>, ExecutorError> {
+        self.full.count(image, 1)?;
+        let batch = self.run_batch(index, image)?;
+        Ok(batch.lanes[0].outcome(index))
+    }
+
+    /// Runs preprocessed images, `first` the number of the first, shape `[1..=batch, ..]` in the input's layout.
+    ///
+    /// # Errors
+    /// `Elements` when they are not 1 to a batch of whole images, `Input` when the backend refuses them, `Segment`,
+    /// `Compaction` or `Logits` when one cannot be computed. The executor stays usable.
+    pub fn run_batch(&mut self, first: usize, images: HostTensor<'_>) -> Result<Batch<'_>, ExecutorError> {
+        let Self { pipeline, policy, full, partial, crossing, lanes, rows, staying, logits } = self;
+        let (exits, measure) = (pipeline.exits().len(), policy.measure());
+        let count = full.count(images, full.batch())?;
+        let wiring = match partial {
+            _ if count == full.batch() => full,
+            Some(partial) if partial.batch() == count => partial,
+            partial => partial.insert(Wiring::new(pipeline, count)?),
+        };
+        let all = Images { first, count };
+        let lanes = &mut lanes[..count];
+        lanes.iter_mut().for_each(Lane::clear);
+        rows.clear();
+        rows.extend(0..count);
+
+        let started = Instant::now();
+        let mut mark = started;
+        let mut remainder: Option<Remainder> = None;
+        let (mut compaction, mut compactions) = (Duration::ZERO, 0);
+        wiring.write(images).map_err(|source| ExecutorError::Input { images: all, source })?;
+        for (segment, stage) in pipeline.stages().iter().enumerate() {
+            let failed = |source| ExecutorError::Segment { segment, images: all, source };
+            let logits = &mut logits[..rows.len() * pipeline.classes()];
+            if let Some(remainder) = &mut remainder {
+                let mut bound = remainder.bind(pipeline, segment).map_err(failed)?;
+                let wired = Instant::now();
+                compaction += wired - mark;
+                mark = wired;
+                bound.run().and_then(|()| bound.outputs()[stage.logits].read(logits)).map_err(failed)?;
+            } else {
+                wiring.run(segment, stage.logits, logits).map_err(failed)?;
+            }
+
+            staying.clear();
+            for (row, logits) in logits.chunks_exact(pipeline.classes()).enumerate() {
+                let lane = &mut lanes[rows[row]];
+                let prediction = Prediction::of(segment, logits)
+                    .map_err(|source| ExecutorError::Logits { image: first + rows[row], source })?;
+                match conclude(*policy, exits, lane.predict(prediction, measure)) {
+                    Some(answer) => lane.answer(answer),
+                    None => staying.push(row),
+                }
+            }
+            let decided = Instant::now();
+            for &lane in rows.iter() {
+                lanes[lane].time(decided - mark, decided - started);
+            }
+            mark = decided;
+
+            if staying.is_empty() {
+                break;
+            }
+            if staying.len() < rows.len() {
+                let crossing = &crossing[segment];
+                let selected = match &remainder {
+                    None => Remainder::of(wiring, crossing, staying),
+                    Some(remainder) => remainder.select(crossing, staying),
+                };
+                let refused = |source| ExecutorError::Compaction { segment, images: all, source };
+                remainder = Some(selected.map_err(refused)?);
+                staying.iter_mut().for_each(|row| *row = rows[*row]);
+                std::mem::swap(rows, staying);
+                let compacted = Instant::now();
+                compaction += compacted - mark;
+                compactions += 1;
+                mark = compacted;
+            }
+        }
+        Ok(Batch { first, lanes, compaction, compactions })
+    }
+}
