@@ -3,6 +3,10 @@
 //! Three lifetimes: a [`Backend`] prepares graphs, a [`Runner`] is one prepared graph, a [`Bound`] runs it on values
 //! wired once for one batch size. A backend never knows exits, thresholds or confidence.
 
+pub mod fake;
+pub mod ort;
+pub mod tract;
+
 use std::any::Any;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -143,6 +147,35 @@ pub enum HostTensor<'a> {
     Uint8(&'a [u8]),
 }
 
+impl HostTensor<'_> {
+    /// Element type.
+    pub fn dtype(&self) -> DType {
+        match self {
+            Self::Float32(_) => DType::Float32,
+            Self::Uint8(_) => DType::Uint8,
+        }
+    }
+
+    /// Elements.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Float32(elements) => elements.len(),
+            Self::Uint8(elements) => elements.len(),
+        }
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl std::fmt::Display for HostTensor<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} elements of {}", self.len(), self.dtype())
+    }
+}
+
 /// A graph that cannot be prepared.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -212,6 +245,14 @@ pub enum LibraryError {
         /// The loader's reason.
         #[source]
         source: EngineError,
+    },
+    /// A process holds one ONNX Runtime, and it holds another.
+    #[error("cannot load {}: this process runs {}", path.display(), loaded.display())]
+    Taken {
+        /// The library asked for.
+        path: PathBuf,
+        /// The library that was loaded before.
+        loaded: PathBuf,
     },
     /// Older than the API this build needs.
     #[error("{} is ONNX Runtime {found}, this build needs {needed} or newer", path.display())]

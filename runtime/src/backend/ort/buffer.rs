@@ -1,0 +1,233 @@
+//! Tensors in ONNX Runtime's memory.
+
+use std::any::Any;
+use std::ops::Range;
+use std::ptr::NonNull;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use offramp_models::DType;
+use ort::AsPointer;
+use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
+use ort::session::Session;
+use ort::value::DynTensor;
+
+use super::super::{Buffer, HostTensor, RunError, Value};
+use super::{Engine, Provider, element};
+
+/// Where a tensor lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Where the host reads and writes.
+    Host,
+    /// On the provider's device.
+    Device,
+}
+
+impl Place {
+    /// Where `provider` computes.
+    pub(super) fn of(provider: &Provider) -> Self {
+        match provider {
+            Provider::Cpu => Self::Host,
+            Provider::Cuda | Provider::TensorRt { .. } => Self::Device,
+        }
+    }
+
+    pub(super) fn memory(self) -> ort::Result<MemoryInfo<'static>> {
+        let device = match self {
+            Self::Host => AllocationDevice::CPU,
+            Self::Device => AllocationDevice::CUDA,
+        };
+        MemoryInfo::new(device, 0, AllocatorType::Device, MemoryType::Default)
+    }
+}
+
+/// How images lie in a tensor: `outer` times, one run of `bytes` per image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Rows {
+    axis: usize,
+    outer: usize,
+    images: usize,
+    bytes: usize,
+}
+
+impl Rows {
+    fn of(shape: &[usize], axis: usize, images: usize, element: usize) -> Option<Self> {
+        let extent = *shape.get(axis)?;
+        if images == 0 || extent % images != 0 {
+            return None;
+        }
+        let outer = shape.iter().take(axis).product();
+        let inner: usize = shape.iter().skip(axis + 1).product();
+        Some(Self { axis, outer, images, bytes: extent / images * inner * element })
+    }
+
+    fn range(&self, outer: usize, image: usize) -> Range<usize> {
+        let start = (outer * self.images + image) * self.bytes;
+        start..start + self.bytes
+    }
+}
+
+/// A tensor that one graph fills and others read.
+pub(super) struct OrtBuffer {
+    graph: Arc<str>,
+    tensor: DynTensor,
+    data: NonNull<u8>,
+    dtype: DType,
+    shape: Vec<usize>,
+    rows: Option<Rows>,
+    place: Place,
+    engine: Arc<Engine>,
+}
+
+/// What a tensor is to be.
+pub(super) struct Layout<'a> {
+    pub(super) dtype: DType,
+    pub(super) shape: &'a [usize],
+    /// The axis along which images lie, `None` for a tensor that is the same for all.
+    pub(super) axis: Option<usize>,
+    pub(super) batch: usize,
+}
+
+impl OrtBuffer {
+    /// A tensor with room for `layout`, zero where the host can see it. `session` owns the device's memory.
+    pub(super) fn new(
+        engine: &Arc<Engine>,
+        graph: &Arc<str>,
+        place: Place,
+        session: Option<&Session>,
+        layout: &Layout<'_>,
+    ) -> Result<Self, RunError> {
+        let fail = |source: ort::Error| RunError::Engine { graph: graph.to_string(), source: source.into() };
+        let element = element::engine(layout.dtype).ok_or_else(|| RunError::Form {
+            graph: graph.to_string(),
+            expected: "a known element type".to_owned(),
+            found: layout.dtype.to_string(),
+        })?;
+        let allocator = match (place, session) {
+            (Place::Device, Some(session)) => Allocator::new(session, place.memory().map_err(fail)?),
+            _ => Ok(Allocator::default()),
+        };
+        let tensor =
+            DynTensor::new(&allocator.map_err(fail)?, element, layout.shape.to_vec()).map_err(fail)?;
+        let data = NonNull::new(tensor.data_ptr().cast_mut().cast::<u8>()).unwrap_or(NonNull::dangling());
+        let rows = layout
+            .axis
+            .and_then(|axis| Rows::of(layout.shape, axis, layout.batch, layout.dtype.size()));
+        Ok(Self {
+            graph: Arc::clone(graph),
+            tensor,
+            data,
+            dtype: layout.dtype,
+            shape: layout.shape.to_vec(),
+            rows,
+            place,
+            engine: Arc::clone(engine),
+        })
+    }
+
+    pub(super) fn tensor(&self) -> &DynTensor {
+        &self.tensor
+    }
+
+    pub(super) fn tensor_mut(&mut self) -> &mut DynTensor {
+        &mut self.tensor
+    }
+
+    /// ONNX Runtime's handle, valid as long as the buffer.
+    pub(super) fn handle(&self) -> *const ort::sys::OrtValue {
+        self.tensor.ptr()
+    }
+
+    pub(super) fn place(&self) -> Place {
+        self.place
+    }
+
+    fn bytes(&self) -> usize {
+        self.shape.iter().product::<usize>() * self.dtype.size()
+    }
+
+    fn refuse(&self, expected: String, found: String) -> RunError {
+        RunError::Form { graph: format!("a value of {}", self.graph), expected, found }
+    }
+
+    /// Refuses unless the host may touch elements of `dtype`, `len` of them.
+    fn check(&self, dtype: DType, len: usize) -> Result<(), RunError> {
+        let expected = self.shape.iter().product::<usize>();
+        if self.place != Place::Host || self.dtype != dtype || expected != len {
+            let place = if self.place == Place::Host { "" } else { " on the device" };
+            return Err(self.refuse(
+                format!("{expected} elements of {}{place}", self.dtype),
+                format!("{len} elements of {dtype}"),
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Buffer for OrtBuffer {
+    fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    fn shape(&self) -> Vec<usize> {
+        self.shape.clone()
+    }
+
+    fn write(&self, from: HostTensor<'_>) -> Result<(), RunError> {
+        self.check(from.dtype(), from.len())?;
+        let source = match from {
+            HostTensor::Float32(elements) => elements.as_ptr().cast::<u8>(),
+            HostTensor::Uint8(elements) => elements.as_ptr(),
+        };
+        // SAFETY: `check` made sure that type and length agree and that the memory is the host's. Nothing else holds
+        // a reference into it: buffers stay on one thread, and a running graph blocks that thread.
+        unsafe { self.data.as_ptr().copy_from_nonoverlapping(source, self.bytes()) };
+        Ok(())
+    }
+
+    fn read(&self, into: &mut [f32]) -> Result<(), RunError> {
+        self.check(DType::Float32, into.len())?;
+        // SAFETY: as in `write`, the other way round.
+        unsafe { into.as_mut_ptr().copy_from_nonoverlapping(self.data.as_ptr().cast::<f32>(), into.len()) };
+        Ok(())
+    }
+
+    fn select(&self, images: &[usize]) -> Result<Value, RunError> {
+        let batch = self.rows.as_ref().map_or(0, |rows| rows.images);
+        if let Some(image) = images.iter().find(|image| self.rows.is_some() && **image >= batch) {
+            return Err(self.refuse(format!("images below {batch}"), format!("image {image}")));
+        }
+        if self.place == Place::Device {
+            return Err(self.refuse("a value that the host holds".into(), "one on the device".into()));
+        }
+        let mut shape = self.shape.clone();
+        if let Some(rows) = &self.rows
+            && let Some(extent) = shape.get_mut(rows.axis)
+        {
+            *extent = *extent / rows.images * images.len();
+        }
+        let axis = self.rows.as_ref().map(|rows| rows.axis);
+        let layout = Layout { dtype: self.dtype, shape: &shape, axis, batch: images.len() };
+        let chosen = Self::new(&self.engine, &self.graph, self.place, None, &layout)?;
+        let (from, to) = (self.data.as_ptr(), chosen.data.as_ptr());
+        match (&self.rows, &chosen.rows) {
+            (Some(rows), Some(target)) => {
+                for outer in 0..rows.outer {
+                    for (slot, &image) in images.iter().enumerate() {
+                        let (source, target) = (rows.range(outer, image), target.range(outer, slot));
+                        // SAFETY: both ranges lie inside their tensors, which do not overlap: one is new.
+                        unsafe { to.add(target.start).copy_from_nonoverlapping(from.add(source.start), source.len()) };
+                    }
+                }
+            }
+            // SAFETY: both tensors have this many bytes, and one is new.
+            _ => unsafe { to.copy_from_nonoverlapping(from, self.bytes()) },
+        }
+        Ok(Rc::new(chosen))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
