@@ -156,7 +156,9 @@ fn measure(
     let mut planned = Vec::with_capacity(parts.len());
     for (exit, model) in parts.into_iter().enumerate() {
         let graph = &model.graph;
-        let all = |infos: &[ValueInfo]| infos.iter().map(|info| describe(exit, &info.name)).collect();
+        let all = |infos: &[ValueInfo]| {
+            infos.iter().map(|info| describe(exit, &info.name)).collect::<Result<Vec<_>, _>>()
+        };
         let (inputs, outputs) = (all(&graph.inputs)?, all(&graph.outputs)?);
         let cost = macs::count(&model, shapes, counting)?;
         let params = macs::parameters(graph).filter(|(name, _)| counted.insert((*name).to_owned()));
