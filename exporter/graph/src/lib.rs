@@ -6,3 +6,4 @@
 //! This is the only crate that knows protobuf; it never runs a graph.
 
 pub mod ir;
+pub mod shape;
