@@ -6,7 +6,7 @@ use std::fmt;
 use bytes::Bytes;
 use offramp_models::DType;
 
-/// An ONNX model. Source: onnx.proto, IR version 13 and earlier.
+/// An ONNX model. Source: onnx.proto, IR version 14 and earlier.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Model {
     /// `ir_version`.
