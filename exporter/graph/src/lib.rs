@@ -8,10 +8,12 @@
 mod cut;
 pub mod error;
 mod extract;
+pub mod fold;
 mod fuse;
 pub mod index;
 mod inline;
 pub mod ir;
+pub mod macs;
 mod names;
 mod order;
 mod partition;

@@ -56,7 +56,9 @@ pub fn infer(model: &Model) -> Result<Shapes, ShapeError> {
         Inferred { shape, value, cause }
     };
     let tensors = walk::walk(model)?;
-    Ok(Shapes { tensors: tensors.into_iter().map(|(name, known)| (name.to_owned(), inferred(known))).collect() })
+    Ok(Shapes {
+        tensors: tensors.into_iter().map(|(name, known)| (name.to_owned(), inferred(known))).collect(),
+    })
 }
 
 impl Shapes {

@@ -1,7 +1,5 @@
 //! One node as a rule sees it: facts of its inputs, attributes, operator set.
 
-use offramp_models::DType;
-
 use super::{Contradiction, Elem, Extent, Fact, Value};
 use crate::ir::{Attribute, ElementType, Graph, Node, Tensor};
 
@@ -156,13 +154,6 @@ impl<'a> Call<'a> {
             (Some(_), Some(ints)) => Setting::Given(ints),
             (Some(_), None) => Setting::Unknown,
         })
-    }
-
-    pub fn is_float(&self, at: usize) -> bool {
-        matches!(
-            self.dtype(at),
-            Some(ElementType::Known(DType::Float32 | DType::Float64 | DType::Float16 | DType::BFloat16))
-        )
     }
 }
 

@@ -51,7 +51,9 @@ impl Extent {
         Ok(match (self, other) {
             (Self::Known(0), _) | (_, Self::Known(0)) => Self::Known(0),
             (Self::Known(a), Self::Known(b)) => Self::Known(product(a, b)?),
-            (Self::Known(a), Self::Batch(b)) | (Self::Batch(a), Self::Known(b)) => Self::Batch(product(a, b)?),
+            (Self::Known(a), Self::Batch(b)) | (Self::Batch(a), Self::Known(b)) => {
+                Self::Batch(product(a, b)?)
+            }
             _ => Self::Unknown,
         })
     }
@@ -122,7 +124,10 @@ impl fmt::Display for Extents<'_> {
 pub(crate) fn broadcast(left: &[Extent], right: &[Extent]) -> Result<Vec<Extent>, Contradiction> {
     let rank = left.len().max(right.len());
     let aligned = |extents: &[Extent], axis: usize| {
-        (axis + extents.len()).checked_sub(rank).and_then(|at| extents.get(at).copied()).unwrap_or(Extent::Known(1))
+        (axis + extents.len())
+            .checked_sub(rank)
+            .and_then(|at| extents.get(at).copied())
+            .unwrap_or(Extent::Known(1))
     };
     let pairs = (0..rank).map(|axis| aligned(left, axis).broadcast(aligned(right, axis)));
     pairs
@@ -148,6 +153,14 @@ impl TensorShape {
     /// Elements that one image contributes, `None` if that cannot be told.
     pub fn elements_per_image(&self) -> Option<usize> {
         self.extents.iter().try_fold(1usize, |product, extent| product.checked_mul(extent.at(1)?))
+    }
+
+    /// Whether a tensor of form `found` fits what is known here.
+    pub(crate) fn allows(&self, found: &Self) -> bool {
+        let fits = |(known, found): (&Extent, &Extent)| *known == Extent::Unknown || known == found;
+        self.dtype == found.dtype
+            && self.extents.len() == found.extents.len()
+            && self.extents.iter().zip(&found.extents).all(fits)
     }
 
     /// Whether every extent is a number or a multiple of the batch.

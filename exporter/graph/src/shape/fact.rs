@@ -20,11 +20,7 @@ impl Fact {
     /// The fact that a value tells.
     pub fn of_shared(value: Arc<Value>) -> Self {
         let extents = value.dims().iter().copied().map(Extent::Known).collect();
-        Self {
-            dtype: Some(ElementType::Known(value.dtype())),
-            extents: Some(extents),
-            value: Some(value),
-        }
+        Self { dtype: Some(ElementType::Known(value.dtype())), extents: Some(extents), value: Some(value) }
     }
 
     /// The same element type and extents, without the value.
@@ -33,6 +29,7 @@ impl Fact {
     }
 
     pub fn is_complete(&self) -> bool {
-        self.dtype.is_some() && self.extents.as_ref().is_some_and(|extents| !extents.contains(&Extent::Unknown))
+        self.dtype.is_some()
+            && self.extents.as_ref().is_some_and(|extents| !extents.contains(&Extent::Unknown))
     }
 }

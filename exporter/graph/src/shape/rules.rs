@@ -44,14 +44,14 @@ pub(super) fn find(domain: &str, op: &str) -> Option<Rule> {
         "QLinearMatMul" => product::quantised,
         "Einsum" => product::einsum,
 
-        "Abs" | "Acos" | "Acosh" | "Asin" | "Asinh" | "Atan" | "Atanh" | "BitwiseNot" | "Ceil" | "Celu" | "Clip"
-        | "Cos" | "Cosh" | "Elu" | "Erf" | "Exp" | "Floor" | "Gelu" | "HardSigmoid" | "HardSwish" | "Identity"
-        | "LeakyRelu" | "Log" | "Mish" | "Neg" | "Not" | "Reciprocal" | "Relu" | "Round" | "Selu" | "Shrink"
-        | "Sigmoid" | "Sign" | "Sin" | "Sinh" | "Softplus" | "Softsign" | "Sqrt" | "Swish" | "Tan" | "Tanh"
-        | "ThresholdedRelu" | "PRelu" => elementwise::same,
+        "Abs" | "Acos" | "Acosh" | "Asin" | "Asinh" | "Atan" | "Atanh" | "BitwiseNot" | "Ceil" | "Celu"
+        | "Clip" | "Cos" | "Cosh" | "Elu" | "Erf" | "Exp" | "Floor" | "Gelu" | "HardSigmoid"
+        | "HardSwish" | "Identity" | "LeakyRelu" | "Log" | "Mish" | "Neg" | "Not" | "Reciprocal" | "Relu"
+        | "Round" | "Selu" | "Shrink" | "Sigmoid" | "Sign" | "Sin" | "Sinh" | "Softplus" | "Softsign"
+        | "Sqrt" | "Swish" | "Tan" | "Tanh" | "ThresholdedRelu" | "PRelu" => elementwise::same,
         "IsNaN" | "IsInf" => elementwise::test,
-        "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Mod" | "BitShift" | "BitwiseAnd" | "BitwiseOr" | "BitwiseXor"
-        | "Min" | "Max" | "Sum" | "Mean" => elementwise::arithmetic,
+        "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Mod" | "BitShift" | "BitwiseAnd" | "BitwiseOr"
+        | "BitwiseXor" | "Min" | "Max" | "Sum" | "Mean" => elementwise::arithmetic,
         "And" | "Or" | "Xor" | "Equal" | "Less" | "LessOrEqual" | "Greater" | "GreaterOrEqual" => {
             elementwise::comparison
         }
@@ -62,8 +62,15 @@ pub(super) fn find(domain: &str, op: &str) -> Option<Rule> {
 
         "BatchNormalization" => normalisation::batch,
         "LayerNormalization" => normalisation::layer,
-        "InstanceNormalization" | "GroupNormalization" | "RMSNormalization" | "LpNormalization"
-        | "MeanVarianceNormalization" | "LRN" | "Softmax" | "LogSoftmax" | "Hardmax" => elementwise::same,
+        "InstanceNormalization"
+        | "GroupNormalization"
+        | "RMSNormalization"
+        | "LpNormalization"
+        | "MeanVarianceNormalization"
+        | "LRN"
+        | "Softmax"
+        | "LogSoftmax"
+        | "Hardmax" => elementwise::same,
 
         "Concat" => joining::concat,
         "Split" => joining::split,
@@ -85,8 +92,8 @@ pub(super) fn find(domain: &str, op: &str) -> Option<Rule> {
         "GridSample" => resizing::grid_sample,
         "AffineGrid" => resizing::affine_grid,
 
-        "ReduceL1" | "ReduceL2" | "ReduceLogSum" | "ReduceLogSumExp" | "ReduceMax" | "ReduceMean" | "ReduceMin"
-        | "ReduceProd" | "ReduceSum" | "ReduceSumSquare" => reducing::reduce,
+        "ReduceL1" | "ReduceL2" | "ReduceLogSum" | "ReduceLogSumExp" | "ReduceMax" | "ReduceMean"
+        | "ReduceMin" | "ReduceProd" | "ReduceSum" | "ReduceSumSquare" => reducing::reduce,
         "ArgMax" | "ArgMin" => reducing::position,
         "TopK" => reducing::top,
         "CumSum" | "CumProd" | "Trilu" | "ReverseSequence" => elementwise::same,

@@ -126,7 +126,8 @@ impl Value {
     /// The element that stands at `index` once the value is stretched by numpy's rule.
     pub fn stretched(&self, index: &[usize]) -> Option<Elem> {
         let own = index.get(index.len().checked_sub(self.dims.len())?..)?;
-        let own: Vec<_> = own.iter().zip(&self.dims).map(|(at, dim)| if *dim == 1 { 0 } else { *at }).collect();
+        let own: Vec<_> =
+            own.iter().zip(&self.dims).map(|(at, dim)| if *dim == 1 { 0 } else { *at }).collect();
         self.at(&own)
     }
 

@@ -115,10 +115,9 @@ impl<'m> Walk<'m> {
                 inputs.push(None);
                 continue;
             }
-            let known = scope.find(tensor).ok_or_else(|| ShapeError::Undefined {
-                node: node.to_string(),
-                tensor: tensor.clone(),
-            })?;
+            let known = scope
+                .find(tensor)
+                .ok_or_else(|| ShapeError::Undefined { node: node.to_string(), tensor: tensor.clone() })?;
             cause = cause.or(known.cause.as_ref());
             inputs.push(Some(&known.fact));
         }
@@ -132,7 +131,8 @@ impl<'m> Walk<'m> {
         let has_rule = ruled.is_some();
         let mut facts = ruled.unwrap_or_default();
         facts.resize(node.outputs.len(), Fact::default());
-        for (fact, value) in facts.iter_mut().zip(evaluate(&call, &facts.clone()).unwrap_or_default()) {
+        let values = evaluate(&call, &facts).unwrap_or_default();
+        for (fact, value) in facts.iter_mut().zip(values) {
             if let Some(value) = self.keep(value) {
                 *fact = Fact::of_shared(value);
             }

@@ -49,7 +49,8 @@ pub(super) fn cast(call: &Call<'_>) -> Ruled {
     let dtype = if call.opset < 6 {
         named(call.text("to")?.unwrap_or_default())
     } else {
-        let number = i32::try_from(call.need_int("to")?).map_err(|_| Contradiction::Attribute { name: "to" })?;
+        let number =
+            i32::try_from(call.need_int("to")?).map_err(|_| Contradiction::Attribute { name: "to" })?;
         Some(ElementType::from_number(number))
     };
     Ok(vec![Fact::new(dtype, extents)])

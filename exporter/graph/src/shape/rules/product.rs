@@ -149,8 +149,11 @@ impl Equation {
 /// Without an arrow: the ellipsis, then the letters that occur once, sorted.
 fn implicit(inputs: &[Indices]) -> Indices {
     let all: Vec<u8> = inputs.iter().flat_map(|indices| indices.letters.iter().copied()).collect();
-    let mut letters: Vec<u8> =
-        all.iter().copied().filter(|letter| all.iter().filter(|other| *other == letter).count() == 1).collect();
+    let mut letters: Vec<u8> = all
+        .iter()
+        .copied()
+        .filter(|letter| all.iter().filter(|other| *other == letter).count() == 1)
+        .collect();
     letters.sort_unstable();
     Indices { letters, ellipsis: inputs.iter().any(|indices| indices.ellipsis.is_some()).then_some(0) }
 }
@@ -165,7 +168,8 @@ pub(crate) fn bind(call: &Call<'_>, equation: &Equation) -> Result<Option<Bound>
         let Some(extents) = call.need(at)?.extents.as_deref() else { return Ok(None) };
         let expected = indices.letters.len();
         let bound = indices.bind(extents);
-        let (under, named) = bound.ok_or(Contradiction::Rank { input: at, expected, found: extents.len() })?;
+        let (under, named) =
+            bound.ok_or(Contradiction::Rank { input: at, expected, found: extents.len() })?;
         ellipsis = broadcast(&ellipsis, under)?;
         for (letter, extent) in named {
             let known = letters.entry(letter).or_insert(extent);

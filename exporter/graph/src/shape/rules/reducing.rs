@@ -13,7 +13,13 @@ pub(super) fn reduce(call: &Call<'_>) -> Ruled {
     let none = call.int_or("noop_with_empty_axes", 0)? != 0;
     let reduced: Vec<usize> = match call.setting("axes", 1)? {
         Setting::Given(given) if !given.is_empty() => axes(&given, extents.len())?,
-        Setting::Given(_) | Setting::Absent => if none { Vec::new() } else { all() },
+        Setting::Given(_) | Setting::Absent => {
+            if none {
+                Vec::new()
+            } else {
+                all()
+            }
+        }
         Setting::Unknown if kept => {
             return Ok(vec![Fact::new(input.dtype, vec![Extent::Unknown; extents.len()])]);
         }

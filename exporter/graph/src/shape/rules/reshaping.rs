@@ -25,7 +25,11 @@ pub(super) fn reshape(call: &Call<'_>) -> Ruled {
 /// Axes beyond this are not believed.
 const MOST_AXES: usize = 64;
 
-fn reshaped(from: Option<&[Extent]>, target: &[Elem], zero_copies: bool) -> Result<Vec<Extent>, Contradiction> {
+fn reshaped(
+    from: Option<&[Extent]>,
+    target: &[Elem],
+    zero_copies: bool,
+) -> Result<Vec<Extent>, Contradiction> {
     let bad = Contradiction::Value { input: 1 };
     let mut to = Vec::with_capacity(target.len());
     let mut open = None;
@@ -189,8 +193,9 @@ pub(super) fn tile(call: &Call<'_>) -> Ruled {
     if repeats.len() != extents.len() {
         return Err(Contradiction::Value { input: 1 });
     }
-    let tiled = extents.iter().zip(repeats).map(|(extent, repeat)| {
-        extent.times(repeat.extent().ok_or(Contradiction::Value { input: 1 })?)
-    });
+    let tiled = extents
+        .iter()
+        .zip(repeats)
+        .map(|(extent, repeat)| extent.times(repeat.extent().ok_or(Contradiction::Value { input: 1 })?));
     Ok(vec![Fact::new(input.dtype, tiled.collect::<Result<Vec<_>, _>>()?)])
 }

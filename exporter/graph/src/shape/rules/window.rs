@@ -28,7 +28,8 @@ impl Windows {
             if sizes.contains(&0) { Err(Contradiction::Attribute { name }) } else { Ok(sizes) }
         };
         let (strides, dilations) = (positive("strides")?, positive("dilations")?);
-        let pads = call.sizes("pads", axes.saturating_mul(2))?.unwrap_or_else(|| vec![0; axes.saturating_mul(2)]);
+        let pads =
+            call.sizes("pads", axes.saturating_mul(2))?.unwrap_or_else(|| vec![0; axes.saturating_mul(2)]);
         let (before, after) = pads.split_at(axes.min(pads.len()));
         let padding = match call.text("auto_pad")? {
             None | Some(b"NOTSET") => Padding::Explicit,
@@ -67,7 +68,8 @@ impl Windows {
     pub fn positions(&self, axis: usize, input: Extent) -> Result<Extent, Contradiction> {
         let (stride, window, before, after) = self.along(axis)?;
         let Extent::Known(extent) = input else {
-            let untouched = stride == 1 && (self.padding == Padding::Same || before.checked_add(after) == Some(window - 1));
+            let untouched = stride == 1
+                && (self.padding == Padding::Same || before.checked_add(after) == Some(window - 1));
             return Ok(if untouched { input } else { Extent::Unknown });
         };
         if self.padding == Padding::Same {

@@ -109,7 +109,13 @@ fn whole(real: f64) -> Option<Linear> {
 }
 
 /// `op` over two values under numpy's rule; `dims` are the result's extents.
-pub(super) fn broadcast(op: &str, left: &Value, right: &Value, result: DType, dims: &[usize]) -> Option<Value> {
+pub(super) fn broadcast(
+    op: &str,
+    left: &Value,
+    right: &Value,
+    result: DType,
+    dims: &[usize],
+) -> Option<Value> {
     Value::build(result, dims.to_vec(), |index| {
         Some(binary(op, left.stretched(index)?, right.stretched(index)?, result))
     })

@@ -71,7 +71,9 @@ impl Elem {
             (DType::Float32, Self::Real(real)) => Self::Real(f64::from(real as f32)),
             (DType::Float64, Self::Real(_)) => self,
             (DType::Float32 | DType::Float64, Self::Whole(linear)) => match linear.known() {
-                Some(number) if (-EXACT..=EXACT).contains(&number) => Self::Real(number as f64).held_by(dtype),
+                Some(number) if (-EXACT..=EXACT).contains(&number) => {
+                    Self::Real(number as f64).held_by(dtype)
+                }
                 Some(_) => Self::Unknown,
                 None => self,
             },

@@ -21,9 +21,11 @@ pub(crate) fn evaluate(call: &Call<'_>, outputs: &[Fact]) -> Option<Vec<Value>> 
         "ConstantOfShape" => filled(call, &dims(outputs)?),
         "Range" => range(call),
         "EyeLike" => diagonal(call, outputs),
-        "Identity" | "Dropout" => input(0).cloned(),
+        "Identity" => input(0).cloned(),
         "Cast" | "CastLike" => cast(input(0)?, outputs),
-        "Neg" | "Abs" | "Sign" | "Floor" | "Ceil" | "Round" | "Not" | "Sqrt" | "Reciprocal" => unary(op, input(0)?),
+        "Neg" | "Abs" | "Sign" | "Floor" | "Ceil" | "Round" | "Not" | "Sqrt" | "Reciprocal" => {
+            unary(op, input(0)?)
+        }
         "Mod" if call.int_or("fmod", 0).ok()? != 0 => None,
         "Add" | "Sub" | "Mul" | "Div" | "Mod" | "Max" | "Min" | "And" | "Or" | "Xor" | "Equal" | "Less"
         | "LessOrEqual" | "Greater" | "GreaterOrEqual" => variadic(call, outputs),
@@ -91,9 +93,10 @@ fn extents_of(call: &Call<'_>) -> Option<Value> {
 }
 
 fn size_of(call: &Call<'_>) -> Option<Value> {
-    let product = call.extents(0)?.iter().try_fold(Linear::new(1), |product, extent| {
-        product.times(Elem::of_extent(*extent).linear()?)
-    })?;
+    let product = call
+        .extents(0)?
+        .iter()
+        .try_fold(Linear::new(1), |product, extent| product.times(Elem::of_extent(*extent).linear()?))?;
     Value::new(DType::Int64, Vec::new(), vec![Elem::Whole(product)])
 }
 
@@ -161,7 +164,8 @@ fn variadic(call: &Call<'_>, outputs: &[Fact]) -> Option<Value> {
     let inputs = all(call)?;
     let (first, rest) = inputs.split_first()?;
     let start = movement::stretch(first, &dims)?;
-    rest.iter().try_fold(start, |left, right| arithmetic::broadcast(&call.node.op, &left, right, dtype, &dims))
+    rest.iter()
+        .try_fold(start, |left, right| arithmetic::broadcast(&call.node.op, &left, right, dtype, &dims))
 }
 
 fn choose(condition: &Value, yes: &Value, no: &Value, dims: &[usize]) -> Option<Value> {
@@ -175,4 +179,3 @@ fn choose(condition: &Value, yes: &Value, no: &Value, dims: &[usize]) -> Option<
         })
     })
 }
-

@@ -176,7 +176,8 @@ pub(super) fn triangle(call: &Call<'_>, input: &Value) -> Option<Value> {
     };
     Value::build(input.dtype(), input.dims().to_vec(), |index| {
         let [.., row, column] = index else { return None };
-        let beyond = i64::try_from(*column).ok()?.checked_sub(i64::try_from(*row).ok()?)?.checked_sub(offset)?;
+        let beyond =
+            i64::try_from(*column).ok()?.checked_sub(i64::try_from(*row).ok()?)?.checked_sub(offset)?;
         let kept = if upper { beyond >= 0 } else { beyond <= 0 };
         if kept { input.at(index) } else { Some(Elem::int(0).held_by(input.dtype())) }
     })
