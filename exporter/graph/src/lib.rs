@@ -8,16 +8,19 @@
 mod cut;
 pub mod error;
 mod extract;
+pub mod fold;
 mod fuse;
 pub mod index;
 mod inline;
 pub mod ir;
+pub mod macs;
 mod names;
 mod order;
 mod partition;
 mod read;
 #[cfg(test)]
 mod sample;
+pub mod shape;
 mod wire;
 mod write;
 
