@@ -5,4 +5,27 @@
 //! batch left free, [`fold`] evaluates what does not depend on the image, [`macs`] counts arithmetic.
 //! This is the only crate that knows protobuf; it never runs a graph.
 
+mod cut;
+pub mod error;
+mod extract;
+mod fuse;
+pub mod index;
+mod inline;
 pub mod ir;
+mod names;
+mod order;
+mod partition;
+mod read;
+#[cfg(test)]
+mod sample;
+mod wire;
+mod write;
+
+pub use cut::Types;
+pub use error::{CutError, FuseError, InlineError, ModelError, ReadError, WriteError};
+pub use extract::extract;
+pub use fuse::fuse;
+pub use index::Index;
+pub use ir::Model;
+pub use partition::partition;
+pub use write::{DEFAULT_WEIGHT_LIMIT, Written, WrittenData};
