@@ -11,6 +11,7 @@ use tract_onnx::pb::{ModelProto, ValueInfoProto};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_hir::infer::Factoid;
 use tract_onnx::tract_hir::internal::{DimLike, SymbolValues};
+use tract_onnx::tract_hir::tract_core::ops::cast::cast;
 
 use super::super::{BackendError, EngineError, GraphSource, Origin};
 use super::element;
@@ -51,7 +52,7 @@ pub(super) fn load(graph: &GraphSource<'_>) -> Result<Loaded, BackendError> {
     let mut model = parse(graph, &proto).map_err(refuse)?;
     operators(graph, &model)?;
     let inputs = concretise(graph, &mut model)?;
-    let model = model.into_optimized().map_err(refuse)?;
+    let model = plain_integers(model).and_then(TypedModel::into_optimized).map_err(refuse)?;
     let free = inputs.iter().any(|edge| edge.spec.shape.contains(&None));
     let batch = inputs.first().and_then(|edge| edge.row.first().copied());
     let fixed = batch.filter(|_| !free);
@@ -153,6 +154,21 @@ fn concretise(graph: &GraphSource<'_>, model: &mut InferenceModel) -> Result<Vec
 fn at_one(dim: &TDim) -> Option<usize> {
     let ones = dim.symbols().into_iter().fold(SymbolValues::default(), |ones, symbol| ones.with(&symbol, 1));
     dim.eval(&ones).to_usize().ok()
+}
+
+/// Outputs that tract made dimensions of, as the 64-bit integers that the file means.
+fn plain_integers(model: InferenceModel) -> TractResult<TypedModel> {
+    let mut model = model.into_typed()?;
+    let mut outputs = model.outputs.clone();
+    for outlet in &mut outputs {
+        if model.outlet_fact(*outlet)?.datum_type == TDim::datum_type() {
+            let name = format!("{}.int64", model.node(outlet.node).name);
+            let wires = model.wire_node(name, cast(i64::datum_type()), &[*outlet])?;
+            *outlet = wires.first().copied().unwrap_or(*outlet);
+        }
+    }
+    model.select_output_outlets(&outputs)?;
+    Ok(model)
 }
 
 /// Outputs as the plan gives them; an axis is the batch where the file leaves it open and one image has extent one.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use offramp_runtime::backend::ort::{Library, OrtBackend, Pool, Provider, silence_telemetry};
+use offramp_runtime::backend::ort::{Library, OrtBackend, Pool, Provider, Silence, silence_telemetry};
 use offramp_runtime::backend::tract::TractBackend;
 use offramp_runtime::backend::{Backend, GraphSource, HostTensor, Origin, Runner, RunnerOptions, Value};
 
@@ -18,11 +18,16 @@ pub fn library() -> Option<Library> {
             eprintln!("skipped on ONNX Runtime: ORT_DYLIB_PATH is not set");
             return None;
         };
-        // SAFETY: the other threads of a test binary touch the environment through std alone, which locks it; the
-        // library, which reads it by itself, is loaded below.
-        let silence = unsafe { silence_telemetry() };
-        Some(Library::load(Path::new(&path), Pool { threads: Some(1), spinning: true }, silence).unwrap())
+        Some(Library::load(Path::new(&path), Pool { threads: Some(1), spinning: true }, silence()).unwrap())
     })
+}
+
+/// Telemetry off, once.
+pub fn silence() -> Silence {
+    static SILENCE: OnceLock<Silence> = OnceLock::new();
+    // SAFETY: the other threads of a test binary touch the environment through std alone, which locks it; the library,
+    // which reads it by itself, is loaded with this proof and thus later.
+    *SILENCE.get_or_init(|| unsafe { silence_telemetry() })
 }
 
 /// Every engine at hand.
@@ -36,7 +41,7 @@ pub fn engines() -> Vec<Box<dyn Backend>> {
 
 /// Path of a fixture.
 pub fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/backends/fixtures").join(name)
 }
 
 /// Prepares a fixture; `host` names the outputs that the test reads.

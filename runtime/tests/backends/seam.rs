@@ -1,8 +1,6 @@
 //! What every engine does behind the seam.
 
-mod backends_engines;
-
-use backends_engines::{assert_close, engines, expected, fill, fixture, prepare, read};
+use crate::engines::{assert_close, engines, expected, fill, fixture, prepare, read};
 use offramp_models::DType;
 use offramp_runtime::backend::{
     BackendError, GraphSource, HostTensor, Origin, RunError, RunnerOptions, Value,

@@ -1,16 +1,13 @@
 //! What only ONNX Runtime does.
 
-mod backends_engines;
-
 use std::path::Path;
 
-use backends_engines::{fixture, library};
-use offramp_runtime::backend::ort::{Library, OrtBackend, Pool, Provider, assignments, silence_telemetry};
+use crate::engines::{fixture, library, silence};
+use offramp_runtime::backend::ort::{Library, OrtBackend, Pool, Provider, assignments};
 use offramp_runtime::backend::{Backend, BackendError, GraphSource, LibraryError, Origin, RunnerOptions};
 
 fn load(path: &Path) -> Result<Library, LibraryError> {
-    // SAFETY: as in `library`: everything else goes through std.
-    Library::load(path, Pool::default(), unsafe { silence_telemetry() })
+    Library::load(path, Pool::default(), silence())
 }
 
 #[test]

@@ -1,12 +1,10 @@
 //! Bound graphs do not allocate on Rust's heap.
 
-mod backends_engines;
-
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::Duration;
 
-use backends_engines::{expected, fill, library, prepare};
+use crate::engines::{expected, fill, library, prepare};
 use offramp_models::{DType, TensorSpec};
 use offramp_runtime::backend::fake::{FakeBackend, Script};
 use offramp_runtime::backend::ort::{OrtBackend, Provider};
