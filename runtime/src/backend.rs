@@ -5,6 +5,7 @@
 
 pub mod fake;
 pub mod ort;
+pub mod processor;
 pub mod tract;
 
 use std::any::Any;
@@ -27,6 +28,11 @@ pub trait Backend: Send + Sync {
         graph: &GraphSource<'_>,
         options: &RunnerOptions,
     ) -> Result<Box<dyn Runner>, BackendError>;
+
+    /// Whether graphs can be saved as this engine optimised them, and loaded so.
+    fn saves_optimised(&self) -> bool {
+        false
+    }
 }
 
 /// Name, provider and version of an engine: `ort`, `cpu`, `1.31.1`.

@@ -12,3 +12,4 @@ pub mod pipeline;
 pub mod policy;
 pub mod recording;
 pub mod replay;
+pub mod prepare;

@@ -158,11 +158,8 @@ impl Runner for FakeRunner {
     }
 
     fn bind(&self, inputs: &[Value], batch: usize) -> Result<Box<dyn Bound>, RunError> {
-        let form = |expected: String, found: String| RunError::Form {
-            graph: self.graph.clone(),
-            expected,
-            found,
-        };
+        let form =
+            |expected: String, found: String| RunError::Form { graph: self.graph.clone(), expected, found };
         let specs = &self.script.inputs;
         if inputs.len() != specs.len() {
             return Err(form(format!("{} inputs", specs.len()), inputs.len().to_string()));

@@ -101,4 +101,8 @@ impl Backend for OrtBackend {
         let session = session::commit(&self.engine, graph, options, None)?;
         Ok(Box::new(OrtRunner::new(Arc::clone(&self.engine), &graph.label, session, options)?))
     }
+
+    fn saves_optimised(&self) -> bool {
+        self.engine.provider == Provider::Cpu
+    }
 }

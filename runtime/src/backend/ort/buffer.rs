@@ -111,9 +111,8 @@ impl OrtBuffer {
         let tensor =
             DynTensor::new(&allocator.map_err(fail)?, element, layout.shape.to_vec()).map_err(fail)?;
         let data = NonNull::new(tensor.data_ptr().cast_mut().cast::<u8>()).unwrap_or(NonNull::dangling());
-        let rows = layout
-            .axis
-            .and_then(|axis| Rows::of(layout.shape, axis, layout.batch, layout.dtype.size()));
+        let rows =
+            layout.axis.and_then(|axis| Rows::of(layout.shape, axis, layout.batch, layout.dtype.size()));
         Ok(Self {
             graph: Arc::clone(graph),
             tensor,
@@ -217,7 +216,10 @@ impl Buffer for OrtBuffer {
                     for (slot, &image) in images.iter().enumerate() {
                         let (source, target) = (rows.range(outer, image), target.range(outer, slot));
                         // SAFETY: both ranges lie inside their tensors, which do not overlap: one is new.
-                        unsafe { to.add(target.start).copy_from_nonoverlapping(from.add(source.start), source.len()) };
+                        unsafe {
+                            to.add(target.start)
+                                .copy_from_nonoverlapping(from.add(source.start), source.len())
+                        };
                     }
                 }
             }

@@ -55,17 +55,22 @@ impl Form {
     }
 }
 
-/// Forms of a graph's inputs and outputs. The first input's first axis, if open, names the batch.
+/// Forms of a graph's inputs and outputs. The first name that an input's extent bears is the batch's.
 pub(super) fn forms(
     graph: &str,
     inputs: &[Outlet],
     outputs: &[Outlet],
 ) -> Result<(Vec<Form>, Vec<Form>), BackendError> {
-    let batch = inputs.first().and_then(|input| symbol(input, 0)).filter(|name| !name.is_empty());
+    let batch = inputs.iter().find_map(first_symbol);
     let read = |outlets: &[Outlet], image: bool| {
         outlets.iter().map(|outlet| form(graph, outlet, batch.as_deref(), image)).collect::<Result<_, _>>()
     };
     Ok((read(inputs, true)?, read(outputs, false)?))
+}
+
+fn first_symbol(outlet: &Outlet) -> Option<String> {
+    let rank = outlet.dtype().tensor_shape().map_or(0, |shape| shape.len());
+    (0..rank).filter_map(|axis| symbol(outlet, axis)).find(|name| !name.is_empty())
 }
 
 fn symbol(outlet: &Outlet, axis: usize) -> Option<String> {
@@ -94,10 +99,7 @@ fn form(graph: &str, outlet: &Outlet, batch: Option<&str>, input: bool) -> Resul
         Extent::Stated(extent) => Some(*extent),
         Extent::Batch | Extent::Open => None,
     };
-    let spec = TensorSpec {
-        name: outlet.name().to_owned(),
-        dtype,
-        shape: extents.iter().map(stated).collect(),
-    };
+    let spec =
+        TensorSpec { name: outlet.name().to_owned(), dtype, shape: extents.iter().map(stated).collect() };
     Ok(Form { spec, extents })
 }

@@ -8,10 +8,10 @@ use offramp_models::TensorSpec;
 use ort::session::{IoBinding, Session};
 
 use super::super::{BackendError, Bound, RunError, Runner, RunnerOptions, Value};
+use super::Engine;
 use super::bound::OrtBound;
 use super::buffer::{Layout, OrtBuffer, Place};
 use super::form::{Form, forms};
-use super::Engine;
 
 /// Shapes of all outputs.
 type Shapes = Arc<[Vec<usize>]>;
@@ -175,7 +175,7 @@ impl Runner for OrtRunner {
         let shape = wanted.shape_at(batch).ok_or_else(|| {
             form(format!("an input of known shape, {} is not", wanted.spec), "no value".to_owned())
         })?;
-        let layout = Layout { dtype: wanted.spec.dtype, shape: &shape, axis: Some(0), batch };
+        let layout = Layout { dtype: wanted.spec.dtype, shape: &shape, axis: wanted.batch_axis(), batch };
         Ok(Rc::new(self.buffer(Place::Host, &self.lock(), &layout)?))
     }
 
@@ -192,9 +192,7 @@ impl Runner for OrtRunner {
         for (((form, place), shape), axis) in self.outputs.iter().zip(&self.places).zip(&*shapes).zip(axes) {
             let layout = Layout { dtype: form.spec.dtype, shape, axis, batch };
             let mut buffer = self.buffer(*place, &session, &layout)?;
-            binding
-                .bind_output(&form.spec.name, buffer.tensor_mut())
-                .map_err(|source| self.fail(source))?;
+            binding.bind_output(&form.spec.name, buffer.tensor_mut()).map_err(|source| self.fail(source))?;
             outputs.push(Rc::new(buffer));
         }
         let fed = inputs.iter().zip(&buffers).zip(&self.inputs);

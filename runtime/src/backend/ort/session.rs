@@ -24,7 +24,11 @@ pub(super) fn commit(
     session.map_err(|error| refusal(&engine.provider, &graph.label, error))
 }
 
-fn configure(engine: &Engine, options: &RunnerOptions, profile: Option<&Path>) -> ort::Result<SessionBuilder> {
+fn configure(
+    engine: &Engine,
+    options: &RunnerOptions,
+    profile: Option<&Path>,
+) -> ort::Result<SessionBuilder> {
     let pool = engine.library.pool();
     let level = match options.as_is {
         true => GraphOptimizationLevel::Disable,
