@@ -5,6 +5,8 @@
 //! or reads the environment.
 
 pub mod backend;
+pub mod bench;
+pub mod calibrate;
 pub mod confidence;
 pub mod executor;
 pub mod meter;
@@ -13,5 +15,6 @@ pub mod pipeline;
 pub mod policy;
 pub mod recording;
 pub mod replay;
+pub mod report;
 pub mod statistics;
 pub mod trace;
