@@ -5,11 +5,17 @@
 //! or reads the environment.
 
 pub mod backend;
+pub mod bench;
+pub mod calibrate;
 pub mod confidence;
 pub mod executor;
 pub mod meter;
+pub mod pacing;
 pub mod pipeline;
 pub mod policy;
 pub mod recording;
 pub mod replay;
 pub mod prepare;
+pub mod report;
+pub mod statistics;
+pub mod trace;

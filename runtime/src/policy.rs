@@ -73,7 +73,8 @@ pub fn conclude(policy: &dyn Policy, exits: usize, so_far: &[Prediction]) -> Opt
     })
 }
 
-fn most_confident(predictions: &[Prediction]) -> usize {
+/// The exit of greatest max-softmax, the earliest of equals.
+pub(crate) fn most_confident(predictions: &[Prediction]) -> usize {
     let mut best = 0;
     for (exit, prediction) in predictions.iter().enumerate() {
         if prediction.max_softmax() > predictions[best].max_softmax() {

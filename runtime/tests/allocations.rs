@@ -1,5 +1,7 @@
 //! Heap allocations per image in steady state.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
+
 mod scripted;
 
 use std::alloc::{GlobalAlloc, Layout, System};

@@ -1,5 +1,7 @@
 //! The built-in policies.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::file::{Form, FormError};
@@ -116,6 +118,28 @@ impl PolicySpec {
             Rule::Fixed { exit } if *exit < exits => Box::new(AtExit { exit: *exit }),
             Rule::Fixed { exit } => return Err(PolicyError::Exit { exits, found: *exit }),
         })
+    }
+}
+
+impl fmt::Display for PolicySpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fallback = match (&self.rule, self.fallback) {
+            (Rule::Fixed { exit }, _) => return write!(f, "always exit {exit}"),
+            (_, Fallback::Final) => "final",
+            (_, Fallback::MostConfident) => "most-confident",
+        };
+        match &self.rule {
+            Rule::Confidence { measure, thresholds } => {
+                write!(f, "{} >= ", measure.name())?;
+                for (position, threshold) in thresholds.iter().enumerate() {
+                    let separator = if position > 0 { ", " } else { "" };
+                    write!(f, "{separator}{threshold}")?;
+                }
+            }
+            Rule::Patience { patience } => write!(f, "patience {patience}")?,
+            Rule::Fixed { .. } => {}
+        }
+        write!(f, "; else {fallback}")
     }
 }
 
@@ -243,6 +267,17 @@ mod tests {
         assert!(spec(Vec::new()).fit(1).is_ok());
         assert!(spec(vec![Threshold::CERTAIN]).fit(1).is_ok());
         assert!(spec(Vec::new()).fit(2).is_err());
+    }
+
+    #[test]
+    fn a_policy_reads_as_a_rule_and_a_fallback() {
+        insta::assert_snapshot!(PolicySpec::default(), @"max-softmax >= 0.9; else final");
+        insta::assert_snapshot!(PolicySpec::fixed(3), @"always exit 3");
+        let spec = |rule| PolicySpec { rule, fallback: Fallback::MostConfident };
+        insta::assert_snapshot!(spec(Rule::Patience { patience: 2 }), @"patience 2; else most-confident");
+        let thresholds = vec![Threshold::ALWAYS, Threshold::DEFAULT];
+        let rule = Rule::Confidence { measure: Measure::Margin, thresholds };
+        insta::assert_snapshot!(spec(rule), @"margin >= 0, 0.9; else most-confident");
     }
 
     #[test]
