@@ -2,8 +2,8 @@
 
     python models/recipes/evaluate.py shapes-sdn.onnx shapes-calibration.npz shapes-test.npz
 
-The threshold is the lowest that costs at most one point of accuracy on the calibration split; the test split only
-judges it. An exit is taken when its largest softmax probability reaches the threshold.
+The threshold is the lowest that costs at most `--drop` of accuracy on the calibration split; the test split only judges
+it, and may find it to cost more. An exit is taken when its largest softmax probability reaches the threshold.
 """
 
 import argparse

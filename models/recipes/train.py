@@ -51,7 +51,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("-o", "--output", type=Path, required=True, help="the ONNX file to write")
     parser.add_argument("--arch", choices=ARCHITECTURES, default="resnet")
     parser.add_argument("--static", action="store_true", help="leave the internal classifiers out")
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=18)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()
