@@ -69,7 +69,8 @@ impl Bundle {
             }
             Err(source) => return Err(BundleError::Read { path, source }),
         };
-        let manifest = Manifest::from_json(&text).map_err(|source| BundleError::Manifest { path, source })?;
+        let manifest =
+            Manifest::from_json(&text).map_err(|source| BundleError::Manifest { path, source })?;
         let identity = manifest.identity();
         Ok(Self { dir, manifest, identity })
     }

@@ -18,11 +18,7 @@ pub trait Backend: Send + Sync {
     ///
     /// # Errors
     /// [`BackendError`]: an operator the engine lacks, a provider that cannot run the whole graph, a broken file.
-    fn prepare(
-        &self,
-        graph: &GraphSource<'_>,
-        options: &RunnerOptions,
-    ) -> Result<Box<dyn Runner>, BackendError>;
+    fn prepare(&self, graph: &GraphSource<'_>, options: &RunnerOptions) -> Result<Box<dyn Runner>, BackendError>;
 }
 
 /// Name, provider and version of an engine: `ort`, `cpu`, `1.31.1`.

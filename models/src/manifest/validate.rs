@@ -54,9 +54,7 @@ pub enum ManifestError {
         found: usize,
     },
     /// A segment takes what nothing before it gives.
-    #[error(
-        "segment {segment} takes \"{tensor}\", which neither the input nor an earlier segment gives in that form"
-    )]
+    #[error("segment {segment} takes \"{tensor}\", which neither the input nor an earlier segment gives in that form")]
     Unfed {
         /// The segment.
         segment: usize,
@@ -149,11 +147,7 @@ impl Manifest {
     fn validate_input(&self) -> Result<(), ManifestError> {
         let input = &self.input;
         let refused = |expected| {
-            Err(ManifestError::Shape {
-                tensor: Box::new(input.spec()),
-                what: "the network's input",
-                expected,
-            })
+            Err(ManifestError::Shape { tensor: Box::new(input.spec()), what: "the network's input", expected })
         };
         if !matches!(input.dtype, DType::Float32 | DType::Uint8) {
             return refused("float32 or uint8");
@@ -174,12 +168,11 @@ impl Manifest {
         if input.mean.is_some() != input.std.is_some() {
             return Err(ManifestError::Count { what: "mean and std together", expected: 2, found: 1 });
         }
-        let finite = |what, values: &[f32], positive: bool, expected| match values
-            .iter()
-            .find(|value| !value.is_finite() || (positive && **value <= 0.0))
-        {
-            Some(found) => Err(ManifestError::Range { what, found: f64::from(*found), expected }),
-            None => Ok(()),
+        let finite = |what, values: &[f32], positive: bool, expected| {
+            match values.iter().find(|value| !value.is_finite() || (positive && **value <= 0.0)) {
+                Some(found) => Err(ManifestError::Range { what, found: f64::from(*found), expected }),
+                None => Ok(()),
+            }
         };
         finite("range", &input.range, false, "finite")?;
         finite("mean", input.mean.as_deref().unwrap_or_default(), false, "finite")?;
