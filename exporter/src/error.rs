@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use offramp_models::{BundleError, ManifestError};
+use offramp_models::{BundleError, ManifestError, TensorSpec};
 use offramp_runtime::backend::{BackendError, RunError};
 
 /// A network that cannot be split, or a bundle that cannot be proved.
@@ -16,6 +16,12 @@ pub enum ExportError {
     /// The model's local functions cannot be inlined.
     #[error("cannot inline the model's functions")]
     Inline(#[from] offramp_graph::InlineError),
+    /// The network contradicts itself.
+    #[error("cannot fold the network")]
+    Fold(#[from] offramp_graph::fold::FoldError),
+    /// What the network computes cannot be counted.
+    #[error("cannot count the network's arithmetic")]
+    Macs(#[from] offramp_graph::macs::MacsError),
     /// The network cannot be cut.
     #[error("cannot cut the network")]
     Cut(#[from] offramp_graph::CutError),
@@ -80,20 +86,30 @@ pub enum ExportError {
         found: usize,
     },
     /// The network does not take one image.
-    #[error("the network takes {found}, expected one image: float32 or uint8, [batch, channels, height, width] or [batch, height, width, channels]")]
+    #[error(
+        "the network takes {found}, expected one image: float32 or uint8, [batch, channels, height, width] or [batch, height, width, channels]"
+    )]
     Input {
         /// What it takes.
         found: String,
     },
     /// A tensor at a cut whose images cannot be told apart.
-    #[error("\"{tensor}\" crosses the cut after exit {exit} as {found}, expected an element type and extents that are known but for one batch extent")]
+    #[error("\"{tensor}\" crosses the cut after exit {exit} in a form that images cannot be told apart in")]
     Boundary {
         /// The tensor.
         tensor: String,
         /// The exit.
         exit: usize,
-        /// Its type and shape.
-        found: String,
+        /// What is wrong with its form.
+        source: offramp_graph::shape::ShapeError,
+    },
+    /// The batch appears twice in a tensor at a cut.
+    #[error("{tensor} crosses the cut after exit {exit}, expected the batch in one extent at most")]
+    BatchTwice {
+        /// The tensor.
+        tensor: TensorSpec,
+        /// The exit.
+        exit: usize,
     },
     /// Class names that do not fit.
     #[error("{} names {found} classes, the network has {expected}", path.display())]
@@ -145,7 +161,9 @@ pub enum ExportError {
     #[error(transparent)]
     Prepare(#[from] offramp_runtime::prepare::PrepareError),
     /// The composed segments are not the whole network.
-    #[error("exit {exit}: composed segments and the whole network differ by {difference:e}, expected at most {tolerance:e}")]
+    #[error(
+        "exit {exit}: composed segments and the whole network differ by {difference:e}, expected at most {tolerance:e}"
+    )]
     Proof {
         /// The exit that differs most.
         exit: usize,

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use offramp_graph::ir::{Attribute, Graph, Node};
 use offramp_graph::Index;
+use offramp_graph::ir::{Attribute, Graph, Node};
 use offramp_models::{DType, TensorSpec};
 
 use crate::ExportError;
@@ -143,7 +143,8 @@ fn by_depth(index: &Index<'_>, exits: Vec<FoundExit>) -> Vec<FoundExit> {
     let before: Vec<HashSet<usize>> =
         exits.iter().map(|exit| index.ancestors(&exit.logits).iter().collect()).collect();
     let depth = |exit: usize| {
-        let shared = |node: &&usize| before.iter().enumerate().any(|(j, set)| j != exit && set.contains(*node));
+        let shared =
+            |node: &&usize| before.iter().enumerate().any(|(j, set)| j != exit && set.contains(*node));
         (before[exit].iter().filter(shared).count(), before[exit].len())
     };
     let mut ranked: Vec<_> = exits.into_iter().enumerate().map(|(at, exit)| (depth(at), at, exit)).collect();

@@ -69,7 +69,8 @@ pub fn inspect(
     let plan = plan::plan(path, options)?;
     let mut operators = BTreeMap::new();
     for node in &plan.model.graph.nodes {
-        let name = if node.domain.is_empty() { node.op.clone() } else { format!("{}.{}", node.domain, node.op) };
+        let name =
+            if node.domain.is_empty() { node.op.clone() } else { format!("{}.{}", node.domain, node.op) };
         *operators.entry(name).or_insert(0) += 1;
     }
     let last = plan.parts.len().saturating_sub(1);
@@ -79,7 +80,8 @@ pub fn inspect(
         bytes: part.boundary_bytes(),
     };
     let cuts = plan.parts.iter().take(last).enumerate().map(cut).collect();
-    let unsupported = backends.iter().map(|backend| refusals(&plan, *backend)).collect::<Result<Vec<_>, _>>()?;
+    let unsupported =
+        backends.iter().map(|backend| refusals(&plan, *backend)).collect::<Result<Vec<_>, _>>()?;
     Ok(Inspection {
         notes: notes(&plan),
         source: plan.source,

@@ -11,7 +11,7 @@ pub mod image;
 pub mod inspect;
 pub mod plan;
 pub mod split;
-pub mod verify;
 mod staging;
+pub mod verify;
 
 pub use error::ExportError;

@@ -1,11 +1,12 @@
 //! What a split would do: the folded network, its exits, its parts and their cost.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use offramp_graph::fold::Folded;
 use offramp_graph::ir::{Dim, ElementType, Model, ValueInfo};
-use offramp_graph::macs::{self, Counting};
-use offramp_graph::shape::{self, Shapes};
+use offramp_graph::macs::{self, Counting, MacsByNode};
+use offramp_graph::shape::Shapes;
 use offramp_graph::{Index, partition};
 use offramp_models::{Classes, Exit, Input, Sha256, Source, TensorSpec};
 
@@ -84,16 +85,16 @@ pub fn plan(path: &Path, options: &PlanOptions) -> Result<Plan, ExportError> {
 
     let input = image::describe(&model.graph, options.normalisation.clone())?;
     free_batch(&mut model, &input);
-    let model = fold::fold(model)?;
-    let shapes = shape::infer(&model)?;
+    let Folded { model, shapes, .. } = fold::fold(model)?;
     let found = {
         let index = Index::new(&model.graph);
-        exits::find(&model.graph, &index, &options.exits, &|name| spec(&shapes, name))?
+        exits::find(&model.graph, &index, &options.exits, &|name| shapes.spec(name).ok())?
     };
     let classes = class_names(options.classes.as_deref(), found.first().map_or(0, |exit| exit.classes))?;
     let logits: Vec<String> = found.iter().map(|exit| exit.logits.clone()).collect();
-    let parts = partition(&model, &logits, &|name| spec(&shapes, name).map(|spec| value_info(&spec)))?;
-    let parts = measure(parts, &input, &shapes, options.counting)?;
+    let parts = partition(&model, &logits, &|name| shapes.spec(name).ok().map(|spec| value_info(&spec)))?;
+    let costs = macs::count(&model, &shapes, options.counting)?;
+    let parts = measure(&model, parts, &input, &shapes, &costs)?;
     let exits = exits_of(&found, &parts);
     let source = Source { file, sha256 };
     Ok(Plan { source, source_bytes, model, input, classes, found, exits, parts })
@@ -107,11 +108,6 @@ fn free_batch(model: &mut Model, input: &Input) {
     {
         *batch = Dim::Named("batch".to_owned());
     }
-}
-
-/// A tensor's type and shape, where both are known but for one batch extent.
-fn spec(shapes: &Shapes, name: &str) -> Option<TensorSpec> {
-    shapes.get(name)?.spec(name)
 }
 
 fn value_info(spec: &TensorSpec) -> ValueInfo {
@@ -138,21 +134,26 @@ fn class_names(file: Option<&Path>, count: usize) -> Result<Classes, ExportError
 }
 
 fn measure(
+    whole: &Model,
     parts: Vec<Model>,
     input: &Input,
     shapes: &Shapes,
-    counting: Counting,
+    costs: &MacsByNode,
 ) -> Result<Vec<PlannedPart>, ExportError> {
     let describe = |exit: usize, name: &str| {
         if name == input.name {
             return Ok(input.spec());
         }
-        spec(shapes, name).filter(|spec| spec.shape.iter().filter(|e| e.is_none()).count() <= 1).ok_or_else(|| {
-            let found = shapes.get(name).map_or_else(|| "unknown".to_owned(), ToString::to_string);
-            ExportError::Boundary { tensor: name.to_owned(), exit, found }
-        })
+        let tensor = name.to_owned();
+        let spec = shapes.spec(name).map_err(|source| ExportError::Boundary { tensor, exit, source })?;
+        if spec.shape.iter().filter(|extent| extent.is_none()).count() > 1 {
+            return Err(ExportError::BatchTwice { tensor: spec, exit });
+        }
+        Ok(spec)
     };
-    let mut counted: HashSet<String> = HashSet::new();
+    let first_outputs =
+        whole.graph.nodes.iter().enumerate().filter_map(|(at, node)| Some((node.outputs.first()?, at)));
+    let place: HashMap<&String, usize> = first_outputs.collect();
     let mut planned = Vec::with_capacity(parts.len());
     for (exit, model) in parts.into_iter().enumerate() {
         let graph = &model.graph;
@@ -160,12 +161,10 @@ fn measure(
             infos.iter().map(|info| describe(exit, &info.name)).collect::<Result<Vec<_>, _>>()
         };
         let (inputs, outputs) = (all(&graph.inputs)?, all(&graph.outputs)?);
-        let cost = macs::count(&model, shapes, counting)?;
-        let params = macs::parameters(graph).filter(|(name, _)| counted.insert((*name).to_owned()));
-        let params = params.map(|(_, elements)| elements).sum();
+        let cost = costs.sum(graph.nodes.iter().filter_map(|node| place.get(node.outputs.first()?).copied()));
         planned.push(PlannedPart {
-            macs: cost.total(),
-            params,
+            macs: cost.macs,
+            params: cost.params,
             inputs,
             outputs,
             boundary: Vec::new(),

@@ -29,8 +29,10 @@ impl Staging {
         let failed = |source| ExportError::Write { path: parent.to_owned(), source };
         fs::create_dir_all(parent).map_err(failed)?;
         let name = target.file_name().unwrap_or_default().to_string_lossy();
-        let folder =
-            tempfile::Builder::new().prefix(&format!(".{name}.partial.")).tempdir_in(parent).map_err(failed)?;
+        let folder = tempfile::Builder::new()
+            .prefix(&format!(".{name}.partial."))
+            .tempdir_in(parent)
+            .map_err(failed)?;
         Ok(Self { folder, target: target.to_owned() })
     }
 

@@ -33,7 +33,14 @@ fn exits_cuts_and_costs_are_those_of_the_generators() {
         let exits = facts["exits"].as_array().unwrap();
         let expected: Vec<_> = exits
             .iter()
-            .map(|exit| (exit["name"].as_str().unwrap(), exit["logits"].as_str().unwrap(), exit["macs"].as_u64().unwrap(), exit["params"].as_u64().unwrap()))
+            .map(|exit| {
+                (
+                    exit["name"].as_str().unwrap(),
+                    exit["logits"].as_str().unwrap(),
+                    exit["macs"].as_u64().unwrap(),
+                    exit["params"].as_u64().unwrap(),
+                )
+            })
             .collect();
         let found: Vec<_> = plan
             .exits
@@ -44,10 +51,15 @@ fn exits_cuts_and_costs_are_those_of_the_generators() {
         for (cut, expected) in facts["cuts"].as_array().unwrap().iter().enumerate() {
             let part = &plan.parts[cut];
             let image = part.boundary.iter().any(|spec| spec.name == plan.input.name);
-            let mut tensors: Vec<_> =
-                part.boundary.iter().map(|spec| spec.name.as_str()).filter(|name| *name != plan.input.name).collect();
+            let mut tensors: Vec<_> = part
+                .boundary
+                .iter()
+                .map(|spec| spec.name.as_str())
+                .filter(|name| *name != plan.input.name)
+                .collect();
             tensors.sort_unstable();
-            let wanted: Vec<_> = expected["tensors"].as_array().unwrap().iter().map(|t| t.as_str().unwrap()).collect();
+            let wanted: Vec<_> =
+                expected["tensors"].as_array().unwrap().iter().map(|t| t.as_str().unwrap()).collect();
             assert_eq!(tensors, wanted, "{case}: cut after {cut}");
             assert_eq!(image, expected["image"].as_bool().unwrap(), "{case}: image at cut {cut}");
             let image_bytes = if image { plan.input.spec().bytes_per_image() as u64 } else { 0 };
@@ -79,7 +91,10 @@ fn what_must_be_refused_is_refused_by_name() {
         let message = anyhow_chain(&error);
         for name in facts["names"].as_array().unwrap() {
             let name = name.as_str().unwrap();
-            assert!(message.to_lowercase().contains(&name.to_lowercase()), "{case}: no \"{name}\" in: {message}");
+            assert!(
+                message.to_lowercase().contains(&name.to_lowercase()),
+                "{case}: no \"{name}\" in: {message}"
+            );
         }
     }
 }
