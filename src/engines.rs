@@ -2,11 +2,20 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use clap::Args;
-use offramp_runtime::backend::ort::{self, Library, OrtBackend, Pool, Provider};
+use offramp_runtime::backend::ort::{self, Library, OrtBackend, Pool, Provider, Silence};
 use offramp_runtime::backend::tract::TractBackend;
 use offramp_runtime::backend::{Backend, BackendError, LibraryError};
+
+/// Set once by `main`; without it ONNX Runtime is not loaded.
+static SILENCE: OnceLock<Silence> = OnceLock::new();
+
+/// Lets ONNX Runtime be loaded.
+pub fn permit(silence: Silence) {
+    SILENCE.get_or_init(|| silence);
+}
 
 /// What runs the segments.
 #[derive(Args, Clone, Debug)]
@@ -111,7 +120,8 @@ impl EngineFlags {
     pub fn library(&self) -> Result<Library, LibraryError> {
         let path = ort::search(&places())?;
         let pool = Pool { threads: self.threads.map(usize::from), spinning: !self.no_spinning };
-        Library::load(&path, pool, crate::silence())
+        let Some(silence) = SILENCE.get() else { return Err(LibraryError::NotFound { searched: Vec::new() }) };
+        Library::load(&path, pool, *silence)
     }
 
     /// Threads inside one operator, `None` for the engine's own choice.

@@ -8,6 +8,7 @@ mod engines;
 mod input;
 mod output;
 mod policies;
+mod session;
 mod status;
 
 use std::process::ExitCode;
@@ -27,7 +28,8 @@ struct Arguments {
 
 fn main() -> ExitCode {
     // Before any thread exists and before ONNX Runtime loads: a field tool must not phone home.
-    offramp_runtime::backend::ort::silence_telemetry();
+    // SAFETY: nothing has run yet, so no other thread can touch the environment.
+    engines::permit(unsafe { offramp_runtime::backend::ort::silence_telemetry() });
     let arguments = Arguments::parse();
     match arguments.command.run() {
         Ok(status) => status.into(),

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use offramp_runtime::backend::ort::{self, OrtBackend, Provider};
+use offramp_runtime::backend::processor::Processor;
 use offramp_runtime::backend::tract::TractBackend;
 use offramp_runtime::backend::{Backend, GraphSource, Origin, RunnerOptions};
 use serde_json::{Value, json};
@@ -49,14 +50,13 @@ impl Doctor {
             }
         };
         backends.push(attempt("tract", &TractBackend::new()));
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let here = Processor::here();
         let report = json!({
             "schema_version": 1,
             "offramp": env!("CARGO_PKG_VERSION"),
             "machine": {
-                "os": std::env::consts::OS, "architecture": std::env::consts::ARCH,
-                "cpu": offramp_runtime::machine::cpu_name(), "features": offramp_runtime::machine::cpu_features(),
-                "threads": cores,
+                "os": std::env::consts::OS, "architecture": here.architecture, "cpu": here.brand,
+                "features": here.features, "threads": here.threads,
             },
             "onnxruntime": library,
             "onnxruntime_needed": ort::needed_version(),

@@ -1,0 +1,166 @@
+//! `offramp run`: pictures through the segments with early exit.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Args;
+use offramp_models::dataset::Dataset;
+use offramp_runtime::executor::Executor;
+use offramp_runtime::meter::NotMeasured;
+use offramp_runtime::pacing::{MonotonicClock, Pacer};
+use offramp_runtime::report::{Report, Subject, Tally};
+use offramp_runtime::trace::TraceWriter;
+
+use crate::engines::EngineFlags;
+use crate::input::InputFlags;
+use crate::output;
+use crate::policies::{Chosen, PolicyFlags};
+use crate::session::{Feed, Session, batches};
+use crate::status::{Status, usage};
+
+/// Run pictures through a bundle, stopping each at the first confident exit.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  offramp run network.bundle --input test.npz --threshold 0.8\n  \
+                        offramp run network.bundle --input photos/ --policy entropy --thresholds 0.9,0.8,0.7 --trace t.jsonl\n  \
+                        offramp run network.bundle --input shapes:test --exit 2 --backend tract --json")]
+pub struct Run {
+    /// The bundle
+    bundle: PathBuf,
+    #[command(flatten)]
+    input: InputFlags,
+    #[command(flatten)]
+    policy: PolicyFlags,
+    /// Images at once
+    #[arg(long, value_name = "N", default_value = "1")]
+    batch: NonZeroUsize,
+    /// Take pictures at this rate, like a camera, and count missed frames
+    #[arg(long, value_name = "HZ")]
+    rate: Option<f64>,
+    /// Write one JSON line per image
+    #[arg(long, value_name = "FILE.jsonl")]
+    trace: Option<PathBuf>,
+    /// Energy meter: auto or none
+    #[arg(long, value_name = "M", default_value = "auto")]
+    meter: MeterChoice,
+    /// Where prepared segments are kept [default: BUNDLE/.prepared]
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    #[command(flatten)]
+    engine: EngineFlags,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Energy meters of this build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum MeterChoice {
+    /// The best there is
+    Auto,
+    /// No meter
+    None,
+}
+
+impl MeterChoice {
+    /// Why there are no joules.
+    pub fn not_measured(self) -> NotMeasured {
+        let why = match self {
+            Self::Auto => "this build has no energy meter",
+            Self::None => "no meter was asked for",
+        };
+        NotMeasured::new("energy_j", why)
+    }
+}
+
+impl Run {
+    pub fn run(self) -> anyhow::Result<Status> {
+        if self.rate.is_some() && self.batch.get() > 1 {
+            return Err(usage("--rate takes one picture at a time: leave --batch out"));
+        }
+        let bundle = offramp_models::Bundle::open(&self.bundle)?;
+        let chosen = self.policy.choose(&bundle)?;
+        let data = self.input.open(bundle.manifest())?;
+        let session = Session::open(&self.bundle, &self.engine, self.cache.as_deref())?;
+        output::note(format!("policy: {} ({})", chosen.spec, chosen.origin));
+        let report = self.measure(&session, &chosen, data.as_ref())?;
+        if self.json { output::json(&report)? } else { output::text(report.table().trim_end())? }
+        Ok(Status::Done)
+    }
+
+    fn measure(&self, session: &Session, chosen: &Chosen, data: &dyn Dataset) -> anyhow::Result<Report> {
+        let mut feed = Feed::new(data, &session.bundle)?;
+        let mut executor = Executor::new(&session.pipeline, chosen.policy.as_ref(), self.batch)?;
+        let mut tally = Tally::new(session.pipeline.exits().len());
+        let mut trace = self.trace.as_ref().map(|path| TraceFile::create(path)).transpose()?;
+        let mut pacer = self.rate.map(|hz| Pacer::new(hz, MonotonicClock::default())).transpose();
+        let pacer = pacer.as_mut().map_err(|error| usage(error.to_string()))?;
+        let bar = output::progress(data.len() as u64, "running");
+        // The first run of a session allocates and touches pages: it is not timed.
+        let warm_up = feed.batch(0, self.batch.get().min(data.len()))?;
+        executor.run_batch(0, warm_up)?;
+        for (first, count) in batches(data.len(), self.batch) {
+            let images = feed.batch(first, count)?;
+            if let Some(pacer) = pacer {
+                pacer.wait();
+            }
+            let batch = executor.run_batch(first, images)?;
+            if let Some(pacer) = pacer {
+                pacer.done();
+            }
+            tally.add_compaction(batch.compaction());
+            for outcome in batch.outcomes() {
+                let label = data.label(outcome.image);
+                tally.add(&outcome, label);
+                if let Some(trace) = &mut trace {
+                    trace.writer.write(&outcome, label).with_context(|| trace.failed())?;
+                }
+            }
+            bar.inc(count as u64);
+        }
+        bar.finish_and_clear();
+        if let Some(pacer) = pacer {
+            tally.set_deadline_misses(pacer.misses());
+        }
+        if let Some(trace) = trace {
+            trace.finish()?;
+        }
+        let macs = session.macs();
+        let subject = Subject {
+            bundle: session.bundle_name(),
+            backend: session.backend_name(),
+            policy: chosen.spec.clone(),
+            macs: &macs,
+        };
+        Ok(tally.report(subject, Err(self.meter.not_measured())))
+    }
+}
+
+/// A trace that appears under its name when it is complete.
+struct TraceFile {
+    writer: TraceWriter<BufWriter<File>>,
+    partial: PathBuf,
+    path: PathBuf,
+}
+
+impl TraceFile {
+    fn create(path: &std::path::Path) -> anyhow::Result<Self> {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(".partial");
+        let partial = path.with_file_name(name);
+        let file = File::create(&partial).with_context(|| format!("cannot write {}", partial.display()))?;
+        Ok(Self { writer: TraceWriter::new(BufWriter::new(file)), partial, path: path.to_owned() })
+    }
+
+    fn failed(&self) -> String {
+        format!("cannot write {}", self.partial.display())
+    }
+
+    fn finish(self) -> anyhow::Result<()> {
+        let failed = self.failed();
+        self.writer.finish().context(failed)?;
+        std::fs::rename(&self.partial, &self.path).with_context(|| format!("cannot write {}", self.path.display()))
+    }
+}
