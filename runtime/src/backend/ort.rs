@@ -8,6 +8,7 @@ mod bound;
 mod buffer;
 mod element;
 mod form;
+mod gather;
 mod library;
 mod log;
 mod operator;
@@ -70,12 +71,19 @@ pub struct OrtBackend {
 struct Engine {
     library: Library,
     provider: Provider,
+    gathers: gather::Gathers,
+}
+
+impl Engine {
+    fn new(library: Library, provider: Provider) -> Self {
+        Self { library, provider, gathers: gather::Gathers::default() }
+    }
 }
 
 impl OrtBackend {
     /// A backend for `provider`. Whether the provider works shows when the first graph is prepared.
     pub fn new(library: Library, provider: Provider) -> Self {
-        Self { engine: Arc::new(Engine { library, provider }) }
+        Self { engine: Arc::new(Engine::new(library, provider)) }
     }
 
     /// The provider that was asked for.

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::ops::Range;
 use std::ptr::NonNull;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use offramp_models::DType;
 use ort::AsPointer;
@@ -13,7 +13,7 @@ use ort::session::Session;
 use ort::value::DynTensor;
 
 use super::super::{Buffer, HostTensor, RunError, Value};
-use super::{Engine, Provider, element};
+use super::{Engine, Provider, element, gather};
 
 /// Where a tensor lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,6 +164,49 @@ impl OrtBuffer {
     }
 }
 
+impl OrtBuffer {
+    /// The chosen images, copied by the host.
+    fn copy(&self, images: &[usize], layout: &Layout<'_>) -> Result<Self, RunError> {
+        let chosen = Self::new(&self.engine, &self.graph, self.place, None, layout)?;
+        let (from, to) = (self.data.as_ptr(), chosen.data.as_ptr());
+        let Some((rows, target)) = self.rows.as_ref().zip(chosen.rows.as_ref()) else {
+            let bytes = self.bytes().min(chosen.bytes());
+            // SAFETY: both tensors have this many bytes, and one is new.
+            unsafe { to.copy_from_nonoverlapping(from, bytes) };
+            return Ok(chosen);
+        };
+        for outer in 0..rows.outer {
+            for (slot, &image) in images.iter().enumerate() {
+                let (source, target) = (rows.range(outer, image), target.range(outer, slot));
+                // SAFETY: both ranges lie inside their tensors, which do not overlap: one is new.
+                unsafe {
+                    to.add(target.start).copy_from_nonoverlapping(from.add(source.start), source.len())
+                };
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// The chosen images, gathered on the device. A tensor that is the same for all images has one index.
+    fn gather(&self, images: &[usize], layout: &Layout<'_>) -> Result<Self, RunError> {
+        let fail =
+            |source: ort::Error| RunError::Engine { graph: self.graph.to_string(), source: source.into() };
+        let (axis, extent) = match layout.axis {
+            Some(axis) => (axis, layout.shape.get(axis).copied().unwrap_or(0) / images.len().max(1)),
+            None => (0, layout.shape.first().copied().unwrap_or(1)),
+        };
+        let chosen = if layout.axis.is_some() { images } else { &[0] };
+        let indices = chosen.iter().flat_map(|image| image * extent..(image + 1) * extent);
+        let indices: Vec<i64> = indices.map(|index| i64::try_from(index).unwrap_or(i64::MAX)).collect();
+        let session = self.engine.gathers.session(&self.engine, self.dtype, axis)?;
+        let owner = session.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut chosen = Self::new(&self.engine, &self.graph, self.place, Some(&owner), layout)?;
+        drop(owner);
+        gather::gather(&session, &self.tensor, &indices, &mut chosen.tensor).map_err(fail)?;
+        Ok(chosen)
+    }
+}
+
 impl Buffer for OrtBuffer {
     fn dtype(&self) -> DType {
         self.dtype
@@ -193,40 +236,21 @@ impl Buffer for OrtBuffer {
     }
 
     fn select(&self, images: &[usize]) -> Result<Value, RunError> {
-        let batch = self.rows.as_ref().map_or(0, |rows| rows.images);
-        if let Some(image) = images.iter().find(|image| self.rows.is_some() && **image >= batch) {
-            return Err(self.refuse(format!("images below {batch}"), format!("image {image}")));
-        }
-        if self.place == Place::Device {
-            return Err(self.refuse("a value that the host holds".into(), "one on the device".into()));
-        }
         let mut shape = self.shape.clone();
-        if let Some(rows) = &self.rows
-            && let Some(extent) = shape.get_mut(rows.axis)
-        {
-            *extent = *extent / rows.images * images.len();
+        if let Some(rows) = &self.rows {
+            if let Some(image) = images.iter().find(|image| **image >= rows.images) {
+                return Err(self.refuse(format!("images below {}", rows.images), format!("image {image}")));
+            }
+            if let Some(extent) = shape.get_mut(rows.axis) {
+                *extent = *extent / rows.images * images.len();
+            }
         }
         let axis = self.rows.as_ref().map(|rows| rows.axis);
         let layout = Layout { dtype: self.dtype, shape: &shape, axis, batch: images.len() };
-        let chosen = Self::new(&self.engine, &self.graph, self.place, None, &layout)?;
-        let (from, to) = (self.data.as_ptr(), chosen.data.as_ptr());
-        match (&self.rows, &chosen.rows) {
-            (Some(rows), Some(target)) => {
-                for outer in 0..rows.outer {
-                    for (slot, &image) in images.iter().enumerate() {
-                        let (source, target) = (rows.range(outer, image), target.range(outer, slot));
-                        // SAFETY: both ranges lie inside their tensors, which do not overlap: one is new.
-                        unsafe {
-                            to.add(target.start)
-                                .copy_from_nonoverlapping(from.add(source.start), source.len())
-                        };
-                    }
-                }
-            }
-            // SAFETY: both tensors have this many bytes, and one is new.
-            _ => unsafe { to.copy_from_nonoverlapping(from, self.bytes()) },
-        }
-        Ok(Rc::new(chosen))
+        Ok(Rc::new(match self.place {
+            Place::Host => self.copy(images, &layout)?,
+            Place::Device => self.gather(images, &layout)?,
+        }))
     }
 
     fn as_any(&self) -> &dyn Any {
