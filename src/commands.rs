@@ -4,13 +4,13 @@ mod bench;
 mod calibrate;
 mod completions;
 mod data;
-mod doctor;
-mod prepare;
-mod run;
 #[cfg(feature = "full")]
 mod demo;
+mod doctor;
 #[cfg(feature = "full")]
 mod inspect;
+mod prepare;
+mod run;
 #[cfg(feature = "full")]
 mod split;
 #[cfg(feature = "full")]

@@ -61,7 +61,11 @@ impl FromStr for BackendChoice {
             "ort:tensorrt" => Self::OrtTensorRt { fp16: false },
             "ort:tensorrt-fp16" => Self::OrtTensorRt { fp16: true },
             "tract" => Self::Tract,
-            _ => return Err("expected auto, ort, ort:cuda, ort:tensorrt, ort:tensorrt-fp16 or tract".to_owned()),
+            _ => {
+                return Err(
+                    "expected auto, ort, ort:cuda, ort:tensorrt, ort:tensorrt-fp16 or tract".to_owned()
+                );
+            }
         })
     }
 }
@@ -86,7 +90,9 @@ impl EngineFlags {
             Ok(vec![Candidate { backend: Box::new(OrtBackend::new(library, provider)), why: asked() }])
         };
         match self.backend {
-            BackendChoice::Tract => Ok(vec![Candidate { backend: Box::new(TractBackend::new()), why: asked() }]),
+            BackendChoice::Tract => {
+                Ok(vec![Candidate { backend: Box::new(TractBackend::new()), why: asked() }])
+            }
             BackendChoice::OrtCpu => ort(Provider::Cpu),
             BackendChoice::OrtCuda => ort(Provider::Cuda),
             BackendChoice::OrtTensorRt { fp16 } => ort(Provider::TensorRt { fp16, cache: None }),
@@ -120,7 +126,9 @@ impl EngineFlags {
     pub fn library(&self) -> Result<Library, LibraryError> {
         let path = ort::search(&places())?;
         let pool = Pool { threads: self.threads.map(usize::from), spinning: !self.no_spinning };
-        let Some(silence) = SILENCE.get() else { return Err(LibraryError::NotFound { searched: Vec::new() }) };
+        let Some(silence) = SILENCE.get() else {
+            return Err(LibraryError::NotFound { searched: Vec::new() });
+        };
         Library::load(&path, pool, *silence)
     }
 
@@ -155,7 +163,9 @@ pub fn places() -> Vec<PathBuf> {
     let system = ["/usr/local/lib", "/usr/lib", "/usr/lib/aarch64-linux-gnu", "/usr/lib/x86_64-linux-gnu"];
     places.extend(system.map(PathBuf::from));
     let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/lib"));
-    for root in [Some(PathBuf::from("/usr/local/lib")), Some(PathBuf::from("/usr/lib")), home].into_iter().flatten() {
+    for root in
+        [Some(PathBuf::from("/usr/local/lib")), Some(PathBuf::from("/usr/lib")), home].into_iter().flatten()
+    {
         places.extend(python_packages(&root));
     }
     places
@@ -166,7 +176,9 @@ fn python_packages(root: &Path) -> Vec<PathBuf> {
     let pythons = entries.filter_map(|entry| Some(entry.ok()?.path()));
     let mut folders: Vec<PathBuf> = pythons
         .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("python3")))
-        .flat_map(|python| ["dist-packages", "site-packages"].map(|kind| python.join(kind).join("onnxruntime/capi")))
+        .flat_map(|python| {
+            ["dist-packages", "site-packages"].map(|kind| python.join(kind).join("onnxruntime/capi"))
+        })
         .filter(|folder| folder.is_dir())
         .collect();
     folders.sort();

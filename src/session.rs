@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use offramp_models::Bundle;
+use offramp_models::DType;
 use offramp_models::dataset::{Dataset, Picture};
 use offramp_models::preprocess::{HostBuffer, Preprocessor};
-use offramp_models::DType;
 use offramp_runtime::backend::{Description, HostTensor};
 use offramp_runtime::pipeline::Pipeline;
 use offramp_runtime::prepare::{self, PrepareOptions, Progress, Segments};
@@ -38,8 +38,11 @@ impl Session {
     pub fn open(bundle: &Path, engine: &EngineFlags, cache: Option<&Path>) -> anyhow::Result<Self> {
         let bundle = Bundle::open(bundle)?;
         let cache = cache.map_or_else(|| bundle.dir().join(".prepared"), PathBuf::from);
-        let options =
-            PrepareOptions { threads: engine.thread_count(), cache: Some(cache), ..PrepareOptions::default() };
+        let options = PrepareOptions {
+            threads: engine.thread_count(),
+            cache: Some(cache),
+            ..PrepareOptions::default()
+        };
         let mut candidates = engine.candidates()?.into_iter();
         loop {
             let candidate = candidates.next().context("no backend is left to try")?;
@@ -62,7 +65,12 @@ impl Session {
                     return Ok(Self { bundle, pipeline, backend, segments, prepare_s });
                 }
                 Err(prepare::PrepareError::Backend(error)) if candidates.len() > 0 => {
-                    output::note(format!("note: not {} {}: {}", backend.name, backend.provider, chain(&error)));
+                    output::note(format!(
+                        "note: not {} {}: {}",
+                        backend.name,
+                        backend.provider,
+                        chain(&error)
+                    ));
                 }
                 Err(error) => return Err(error.into()),
             }

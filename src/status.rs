@@ -87,15 +87,15 @@ fn find_hint(error: &anyhow::Error) -> Option<String> {
         return Some(hinted.hint.clone());
     }
     error.chain().find_map(|cause| match cause.downcast_ref::<BackendError>()? {
-        BackendError::Library(LibraryError::NotFound { .. }) => {
-            Some("set ORT_DYLIB_PATH to libonnxruntime.so, run scripts/set-up, or use --backend tract".to_owned())
-        }
+        BackendError::Library(LibraryError::NotFound { .. }) => Some(
+            "set ORT_DYLIB_PATH to libonnxruntime.so, run scripts/set-up, or use --backend tract".to_owned(),
+        ),
         BackendError::Library(LibraryError::TooOld { .. }) => {
             Some("set ORT_DYLIB_PATH to a newer library, or use --backend tract".to_owned())
         }
-        BackendError::Provider { .. } => {
-            Some("`offramp doctor` lists the providers of this machine; --backend ort runs on the CPU".to_owned())
-        }
+        BackendError::Provider { .. } => Some(
+            "`offramp doctor` lists the providers of this machine; --backend ort runs on the CPU".to_owned(),
+        ),
         BackendError::Operator { .. } => Some("try another --backend".to_owned()),
         _ => None,
     })

@@ -142,7 +142,7 @@ pub fn verify(
         input.write(image.view())?;
         let mut bound = runner.bind(&[input], batch)?;
         bound.run()?;
-        let composed = compose(&prepared.pipeline, &image, batch)?;
+        let composed = compose(&prepared.pipeline, image.view(), batch)?;
         for (exit, row) in exits.iter_mut().enumerate() {
             let mut reference = vec![0.0; batch * manifest.classes.count];
             bound.outputs()[outputs[exit]].read(&mut reference)?;
@@ -199,8 +199,15 @@ fn whole(path: &Path, manifest: &Manifest) -> Result<Whole, ExportError> {
     Ok(Whole::Rewritten(Box::new(model)))
 }
 
-/// Logits of every exit, by running all segments on values handed from one to the next.
-fn compose(pipeline: &Pipeline, image: &Noise, batch: usize) -> Result<Vec<Vec<f32>>, ExportError> {
+/// Logits of every exit for `batch` preprocessed images, by running all segments on values handed from one to the next.
+///
+/// # Errors
+/// `Run` when a segment fails or the images are not of the network's input.
+pub fn compose(
+    pipeline: &Pipeline,
+    images: HostTensor<'_>,
+    batch: usize,
+) -> Result<Vec<Vec<f32>>, ExportError> {
     let mut stages: Vec<Vec<Value>> = Vec::new();
     let mut logits = Vec::new();
     for stage in pipeline.stages() {
@@ -209,7 +216,7 @@ fn compose(pipeline: &Pipeline, image: &Noise, batch: usize) -> Result<Vec<Vec<f
             inputs.push(match *feed {
                 Feed::Image => {
                     let value = stage.runner.allocate(position, batch)?;
-                    value.write(image.view())?;
+                    value.write(images)?;
                     value
                 }
                 Feed::Output { stage, output } => stages[stage][output].clone(),

@@ -3,7 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use offramp_exporter::plan::{self, PlanOptions};
+use offramp_exporter::split::{SplitOptions, split};
+use offramp_exporter::verify::{VerifyOptions, compose};
+use offramp_runtime::backend::Backend;
+use offramp_runtime::backend::ort::{Library, OrtBackend, Pool, Provider};
+use offramp_runtime::backend::tract::TractBackend;
+use offramp_runtime::prepare::{PrepareOptions, prepare};
 use serde_json::Value;
+
+mod npz;
 
 fn suite() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/conformance")
@@ -28,7 +36,7 @@ fn cases(kind: &str) -> Vec<(String, PathBuf, Value)> {
 fn exits_cuts_and_costs_are_those_of_the_generators() {
     for (case, model, facts) in cases("networks") {
         let plan = plan::plan(&model, &PlanOptions::default()).unwrap_or_else(|error| {
-            panic!("{case}: {:#}", anyhow_chain(&error));
+            panic!("{case}: {}", anyhow_chain(&error));
         });
         let exits = facts["exits"].as_array().unwrap();
         let expected: Vec<_> = exits
@@ -81,6 +89,7 @@ fn anyhow_chain(error: &dyn std::error::Error) -> String {
 
 #[test]
 fn what_must_be_refused_is_refused_by_name() {
+    let mut unnamed: Vec<String> = Vec::new();
     for (case, model, facts) in cases("refused") {
         if facts["refused_by"] != "split" {
             continue;
@@ -97,4 +106,74 @@ fn what_must_be_refused_is_refused_by_name() {
             );
         }
     }
+    assert!(unnamed.is_empty(), "{}", unnamed.join("\n"));
+}
+
+#[test]
+fn composed_segments_give_the_reference_logits_on_tract() {
+    composed_logits_match(&TractBackend::new());
+}
+
+#[test]
+fn composed_segments_give_the_reference_logits_on_onnx_runtime() {
+    let Some(library) = library() else { return };
+    composed_logits_match(&OrtBackend::new(library, Provider::Cpu));
+}
+
+/// ONNX Runtime from `ORT_DYLIB_PATH`; says so where the test is skipped.
+#[expect(clippy::print_stderr, reason = "a skipped test says why")]
+fn library() -> Option<Library> {
+    let Some(path) = std::env::var_os("ORT_DYLIB_PATH") else {
+        let required = std::env::var("OFFRAMP_REQUIRE").unwrap_or_default();
+        assert!(
+            !required.split(',').any(|what| what == "ort"),
+            "ONNX Runtime is required, ORT_DYLIB_PATH is not set"
+        );
+        eprintln!("skipped: ORT_DYLIB_PATH is not set");
+        return None;
+    };
+    // SAFETY: only tests that use `std::env` run beside this.
+    let silence = unsafe { offramp_runtime::backend::ort::silence_telemetry() };
+    Some(Library::load(Path::new(&path), Pool { threads: Some(1), spinning: false }, silence).unwrap())
+}
+
+fn composed_logits_match(backend: &dyn Backend) {
+    let mut apart: Vec<String> = Vec::new();
+    for (case, model, facts) in cases("networks") {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SplitOptions {
+            plan: PlanOptions::default(),
+            name: None,
+            force: false,
+            verify: VerifyOptions::default(),
+        };
+        let written = split(&model, &folder.path().join("bundle"), &options, Some(backend))
+            .unwrap_or_else(|error| panic!("{case}: {}", anyhow_chain(&error)));
+        let prepared = prepare(&written.bundle, backend, &PrepareOptions::default(), &mut |_| {}).unwrap();
+        let arrays = npz::read(&model.with_extension("npz"));
+        let input = &written.bundle.manifest().input;
+        let images = &arrays[&input.name];
+        let batch = input.fixed_batch().unwrap_or(3);
+        let classes = prepared.pipeline.classes();
+        let (absolute, relative) = (
+            facts["tolerance"]["absolute"].as_f64().unwrap(),
+            facts["tolerance"]["relative"].as_f64().unwrap(),
+        );
+        for first in (0..3).step_by(batch) {
+            let chunk = images.rows(first, batch);
+            let logits = compose(&prepared.pipeline, chunk.view(), batch);
+            for (exit, row) in prepared.pipeline.exits().iter().zip(&logits) {
+                let expected = arrays[&exit.name].rows(first, batch).floats();
+                assert_eq!(row.len(), batch * classes);
+                let bad = row.iter().zip(&expected).find(|(found, expected)| {
+                    let allowed = absolute + relative * f64::from(expected.abs());
+                    !(f64::from((*found - *expected).abs()) <= allowed)
+                });
+                if let Some((found, expected)) = bad {
+                    apart.push(format!("{case} exit {}: {found}, expected {expected}", exit.index));
+                }
+            }
+        }
+    }
+    assert!(apart.is_empty(), "{}", apart.join("\n"));
 }

@@ -23,10 +23,12 @@ use crate::status::Status;
 ///
 /// What is compared runs in turns (A B B A) in one process, so that the machine's moods hit both alike.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  offramp bench network.bundle --input test.npz --threshold 0.8 --threads 1\n  \
+#[command(
+    after_help = "Examples:\n  offramp bench network.bundle --input test.npz --threshold 0.8 --threads 1\n  \
                         offramp bench network.bundle --input benign.npz --against adversarial.npz\n  \
                         offramp bench network.bundle --input test.npz --exit 6 --whole network.onnx --threads 1\n  \
-                        offramp bench network.bundle --input test.npz --exit 6 --against-backend tract --backend ort")]
+                        offramp bench network.bundle --input test.npz --exit 6 --against-backend tract --backend ort"
+)]
 pub struct Bench {
     /// The bundle
     bundle: PathBuf,
@@ -67,7 +69,8 @@ impl Bench {
         let bundle = Bundle::open(&self.bundle)?;
         let chosen = self.policy.choose(&bundle)?;
         let data = self.input.open(bundle.manifest())?;
-        let other_data = self.against.as_ref().map(|other| input::open(other, self.input.limit, bundle.manifest()));
+        let other_data =
+            self.against.as_ref().map(|other| input::open(other, self.input.limit, bundle.manifest()));
         let other_data = other_data.transpose()?;
         let session = Session::open(&self.bundle, &self.engine, self.cache.as_deref())?;
         let other_session = match self.against_backend {
@@ -91,8 +94,7 @@ impl Bench {
         if let Some(model) = &self.whole {
             subjects.push(self.whole(model, &session, data.as_ref())?);
         }
-        let protocol =
-            Protocol { blocks: self.blocks.into(), turn: self.turn.get(), ..Protocol::default() };
+        let protocol = Protocol { blocks: self.blocks.into(), turn: self.turn.get(), ..Protocol::default() };
         let total = subjects.len() as u64 * 2 * u64::from(self.blocks) * self.turn.get() as u64;
         let bar = output::progress(total, "measuring");
         let mut subjects: Vec<_> = subjects.into_iter().map(|subject| counted(subject, &bar)).collect();
@@ -109,7 +111,8 @@ impl Bench {
         session: &'a Session,
         data: &'a dyn Dataset,
     ) -> anyhow::Result<Subject<'a, anyhow::Error>> {
-        let candidate = self.engine.candidates()?.into_iter().find(|c| c.backend.describe() == session.backend);
+        let candidate =
+            self.engine.candidates()?.into_iter().find(|c| c.backend.describe() == session.backend);
         let candidate = candidate.ok_or_else(|| anyhow::anyhow!("the backend is gone"))?;
         let exits = session.pipeline.exits();
         let source = GraphSource { label: "the whole network".to_owned(), origin: Origin::File(model) };
@@ -123,7 +126,9 @@ impl Bench {
         let mut bound: Box<dyn Bound> = runner.bind(std::slice::from_ref(&image), 1)?;
         let last = exits.len() - 1;
         let logits = runner.outputs().iter().position(|output| output.name == exits[last].logits);
-        let logits = logits.ok_or_else(|| anyhow::anyhow!("{} does not output \"{}\"", model.display(), exits[last].logits))?;
+        let logits = logits.ok_or_else(|| {
+            anyhow::anyhow!("{} does not output \"{}\"", model.display(), exits[last].logits)
+        })?;
         let mut row = vec![0.0; session.pipeline.classes()];
         let mut feed = Feed::new(data, &session.bundle)?;
         let run = Box::new(move |input: usize| {
@@ -141,9 +146,7 @@ impl Bench {
     fn print(&self, session: &Session, chosen: &Chosen, comparison: &Comparison) -> anyhow::Result<()> {
         let Some(first) = comparison.subjects.first() else { return Ok(()) };
         if self.json {
-            let exit = |exit: &offramp_runtime::bench::MeasuredExit| {
-                json!({"exit": exit.exit, "count": exit.runs, "latency_s": exit.latency_s, "median_s": exit.median_s})
-            };
+            let exit = |exit: &offramp_runtime::bench::MeasuredExit| json!({"exit": exit.exit, "count": exit.runs, "latency_s": exit.latency_s, "median_s": exit.median_s});
             return output::json(&json!({
                 "schema_version": 1, "bundle": session.bundle_name(), "backend": session.backend_name(),
                 "policy": chosen.spec, "threads": self.engine.threads, "spinning": !self.engine.no_spinning,
@@ -205,7 +208,12 @@ fn tell(subject: &Measured) -> String {
     if let (Some(latency), Some(median)) = (&subject.latency_s, &subject.median_s) {
         text += &format!(
             ", mean {} ms, median {} ms (95 % {} to {}), p90 {}, p99 {}, max {}",
-            ms(latency.mean), ms(latency.p50), ms(median.low), ms(median.high), ms(latency.p90), ms(latency.p99),
+            ms(latency.mean),
+            ms(latency.p50),
+            ms(median.low),
+            ms(median.high),
+            ms(latency.p90),
+            ms(latency.p99),
             ms(latency.max)
         );
     }
@@ -215,7 +223,8 @@ fn tell(subject: &Measured) -> String {
     for exit in &subject.exits {
         if let Some(latency) = &exit.latency_s {
             let (p50, p90, p99) = (ms(latency.p50), ms(latency.p90), ms(latency.p99));
-            text += &format!("\n  exit {}: {} runs, p50 {p50} ms, p90 {p90}, p99 {p99}", exit.exit, exit.runs);
+            text +=
+                &format!("\n  exit {}: {} runs, p50 {p50} ms, p90 {p90}, p99 {p99}", exit.exit, exit.runs);
         }
     }
     text

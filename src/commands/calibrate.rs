@@ -23,8 +23,10 @@ use crate::status::{Status, explain};
 ///
 /// The images must not be those that the policy is judged on later. A budget that cannot be met is status 3.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  offramp calibrate network.bundle --input calibration.npz --max-accuracy-drop 0.01 -o policy.json\n  \
-                        offramp calibrate network.bundle --input calibration.npz --max-macs 0.5 --per-exit -o policy.json")]
+#[command(
+    after_help = "Examples:\n  offramp calibrate network.bundle --input calibration.npz --max-accuracy-drop 0.01 -o policy.json\n  \
+                        offramp calibrate network.bundle --input calibration.npz --max-macs 0.5 --per-exit -o policy.json"
+)]
 pub struct Calibrate {
     /// The bundle
     bundle: PathBuf,
@@ -144,7 +146,8 @@ impl Calibrate {
                 "exit_counts": chosen.counts, "final_accuracy": last.accuracy,
             }));
         }
-        let percent = |part: Option<f64>| part.map_or("unknown".to_owned(), |part| format!("{:.2} %", part * 100.0));
+        let percent =
+            |part: Option<f64>| part.map_or("unknown".to_owned(), |part| format!("{:.2} %", part * 100.0));
         output::text(format!(
             "{}: {}\non these {} images: accuracy {} (final exit {}), MACs fraction {}, exits {:?}",
             self.output.display(),
@@ -194,4 +197,3 @@ fn exit_latencies(session: &Session, data: &dyn Dataset) -> anyhow::Result<Vec<f
     bar.finish_and_clear();
     Ok(means)
 }
-

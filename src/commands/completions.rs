@@ -7,7 +7,9 @@ use crate::status::Status;
 
 /// Print a completion script for a shell.
 #[derive(Args)]
-#[command(after_help = "Example:\n  offramp completions bash > ~/.local/share/bash-completion/completions/offramp")]
+#[command(
+    after_help = "Example:\n  offramp completions bash > ~/.local/share/bash-completion/completions/offramp"
+)]
 pub struct Completions {
     /// The shell.
     shell: Shell,

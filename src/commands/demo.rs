@@ -43,12 +43,17 @@ impl Demo {
     pub fn run(self) -> anyhow::Result<Status> {
         let folder = tempfile::tempdir().context("no temporary folder")?;
         let model = folder.path().join(format!("{}.onnx", zoo::SHAPES_SDN_NAME));
-        std::fs::write(&model, zoo::SHAPES_SDN).with_context(|| format!("cannot write {}", model.display()))?;
+        std::fs::write(&model, zoo::SHAPES_SDN)
+            .with_context(|| format!("cannot write {}", model.display()))?;
         let bundle = folder.path().join("bundle");
         let names = folder.path().join("classes.txt");
         std::fs::write(&names, shapes::CLASS_NAMES.join("\n"))?;
-        let mut options =
-            SplitOptions { plan: Default::default(), name: None, force: false, verify: VerifyOptions::default() };
+        let mut options = SplitOptions {
+            plan: Default::default(),
+            name: None,
+            force: false,
+            verify: VerifyOptions::default(),
+        };
         options.plan.classes = Some(names);
         let candidates = self.engine.candidates()?;
         let backend = candidates.last().map(|candidate| candidate.backend.as_ref());
@@ -72,12 +77,17 @@ impl Demo {
         let whole = run(&session, &PolicySpec::fixed(last), test.as_ref())?;
         let early = run(&session, &policy, test.as_ref())?;
         if self.json {
-            output::json(&json!({"schema_version": 1, "proof": written.verification, "whole": whole, "early": early}))?;
+            output::json(
+                &json!({"schema_version": 1, "proof": written.verification, "whole": whole, "early": early}),
+            )?;
         } else {
             output::text(format!("4 every picture to the final exit\n{}", whole.table()))?;
             output::text(format!("5 with early exit\n{}", early.table().trim_end()))?;
             if let (Some(a), Some(b)) = (&early.latency_s, &whole.latency_s) {
-                output::text(format!("\nearly exit takes {:.2} of the time of the whole network", a.mean / b.mean))?;
+                output::text(format!(
+                    "\nearly exit takes {:.2} of the time of the whole network",
+                    a.mean / b.mean
+                ))?;
             }
         }
         Ok(Status::Done)

@@ -13,7 +13,9 @@ use crate::status::Status;
 
 /// Say which backends and providers work on this machine, and where ONNX Runtime was found.
 #[derive(Args)]
-#[command(after_help = "Example:\n  ORT_DYLIB_PATH=/opt/onnxruntime/lib/libonnxruntime.so offramp doctor --json")]
+#[command(
+    after_help = "Example:\n  ORT_DYLIB_PATH=/opt/onnxruntime/lib/libonnxruntime.so offramp doctor --json"
+)]
 pub struct Doctor {
     #[command(flatten)]
     engine: EngineFlags,
@@ -32,7 +34,9 @@ impl Doctor {
         let library = match self.engine.library() {
             Ok(library) => {
                 let offered = library.providers();
-                for provider in [Provider::Cpu, Provider::Cuda, Provider::TensorRt { fp16: false, cache: None }] {
+                for provider in
+                    [Provider::Cpu, Provider::Cuda, Provider::TensorRt { fp16: false, cache: None }]
+                {
                     let name = format!("ort:{}", provider.name());
                     let row = if offered.iter().any(|offer| offer == provider.engine_name()) {
                         attempt(&name, &OrtBackend::new(library, provider))
@@ -63,7 +67,11 @@ impl Doctor {
             "searched": places,
             "backends": backends,
         });
-        if self.json { output::json(&report)? } else { output::text(tell(&report))? }
+        if self.json {
+            output::json(&report)?
+        } else {
+            output::text(tell(&report))?
+        }
         Ok(Status::Done)
     }
 }
@@ -93,7 +101,12 @@ fn tell(report: &Value) -> String {
     let machine = &report["machine"];
     let mut lines = vec![
         format!("offramp      {}", text(&report["offramp"])),
-        format!("machine      {} {}, {}", text(&machine["os"]), text(&machine["architecture"]), text(&machine["cpu"])),
+        format!(
+            "machine      {} {}, {}",
+            text(&machine["os"]),
+            text(&machine["architecture"]),
+            text(&machine["cpu"])
+        ),
         format!("threads      {}", machine["threads"]),
         format!("cpu features {}", list(&machine["features"]).join(" ")),
     ];

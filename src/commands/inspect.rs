@@ -17,7 +17,9 @@ use crate::status::Status;
 
 /// Say which exits a network has, what each costs, what crosses the cuts, and what cannot run here.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  offramp inspect network.onnx\n  offramp inspect network.onnx --counting sdn --json")]
+#[command(
+    after_help = "Examples:\n  offramp inspect network.onnx\n  offramp inspect network.onnx --counting sdn --json"
+)]
 pub struct Inspect {
     /// The network: ONNX, one output per exit
     #[arg(value_name = "MODEL.onnx")]
@@ -34,7 +36,8 @@ pub struct Inspect {
 impl Inspect {
     pub fn run(self) -> anyhow::Result<Status> {
         let candidates = self.engine.candidates()?;
-        let backends: Vec<&dyn Backend> = candidates.iter().map(|candidate| candidate.backend.as_ref()).collect();
+        let backends: Vec<&dyn Backend> =
+            candidates.iter().map(|candidate| candidate.backend.as_ref()).collect();
         let spinner = output::spinner("inspecting");
         let inspection = inspect::inspect(&self.model, &self.network.options(), &backends);
         spinner.finish_and_clear();
@@ -65,7 +68,8 @@ fn tell(found: &Inspection) -> String {
     let input = &found.input;
     let layout = if input.layout == offramp_models::Layout::Nchw { "NCHW" } else { "NHWC" };
     let (name, shape) = (&input.name, Shape(&input.shape));
-    let _ = writeln!(text, "input \"{name}\" {} {shape} {layout}, {} classes", input.dtype, found.classes.count);
+    let _ =
+        writeln!(text, "input \"{name}\" {} {shape} {layout}, {} classes", input.dtype, found.classes.count);
     let crossing = |exit: usize| found.cuts.get(exit).map_or(0, |cut| cut.bytes);
     let _ = writeln!(text, "{}", exit_table(&found.exits, crossing));
     for cut in &found.cuts {
@@ -83,11 +87,18 @@ fn tell(found: &Inspection) -> String {
 
 /// Exits with cost, parameters and the bytes per image that cross the cut behind each.
 pub fn exit_table(exits: &[Exit], crossing: impl Fn(usize) -> u64) -> String {
-    let mut text = format!("{:>4}  {:<24} {:>12} {:>8} {:>10} {:>12}", "exit", "name", "MACs", "share", "params", "cut bytes");
+    let mut text = format!(
+        "{:>4}  {:<24} {:>12} {:>8} {:>10} {:>12}",
+        "exit", "name", "MACs", "share", "params", "cut bytes"
+    );
     for exit in exits {
         let (index, name) = (exit.index, &exit.name);
         let (macs, share, params) = (exit.macs, exit.macs_fraction, exit.params);
-        let _ = write!(text, "\n{index:>4}  {name:<24} {macs:>12} {share:>8.3} {params:>10} {:>12}", crossing(index));
+        let _ = write!(
+            text,
+            "\n{index:>4}  {name:<24} {macs:>12} {share:>8.3} {params:>10} {:>12}",
+            crossing(index)
+        );
     }
     text
 }

@@ -12,7 +12,9 @@ use crate::status::Status;
 
 /// Build and cache what this device needs: optimised segments, TensorRT engines.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  offramp prepare network.bundle\n  offramp prepare network.bundle --backend ort:tensorrt-fp16")]
+#[command(
+    after_help = "Examples:\n  offramp prepare network.bundle\n  offramp prepare network.bundle --backend ort:tensorrt-fp16"
+)]
 pub struct Prepare {
     /// The bundle
     bundle: PathBuf,

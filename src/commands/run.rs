@@ -86,7 +86,11 @@ impl Run {
         let session = Session::open(&self.bundle, &self.engine, self.cache.as_deref())?;
         output::note(format!("policy: {} ({})", chosen.spec, chosen.origin));
         let report = self.measure(&session, &chosen, data.as_ref())?;
-        if self.json { output::json(&report)? } else { output::text(report.table().trim_end())? }
+        if self.json {
+            output::json(&report)?
+        } else {
+            output::text(report.table().trim_end())?
+        }
         Ok(Status::Done)
     }
 
@@ -161,6 +165,7 @@ impl TraceFile {
     fn finish(self) -> anyhow::Result<()> {
         let failed = self.failed();
         self.writer.finish().context(failed)?;
-        std::fs::rename(&self.partial, &self.path).with_context(|| format!("cannot write {}", self.path.display()))
+        std::fs::rename(&self.partial, &self.path)
+            .with_context(|| format!("cannot write {}", self.path.display()))
     }
 }

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use offramp_exporter::ExportError;
 use offramp_exporter::exits::Choice;
 use offramp_exporter::image::Normalisation;
 use offramp_exporter::plan::PlanOptions;
 use offramp_exporter::split::{self, SplitOptions, Written};
 use offramp_exporter::verify::VerifyOptions;
-use offramp_exporter::ExportError;
 use offramp_graph::macs::Counting;
 use serde_json::json;
 
@@ -125,7 +125,11 @@ impl Split {
             }
             Err(error) => return Err(explain(error)),
         };
-        if self.json { self.print_json(&written)? } else { self.print_text(&written)? }
+        if self.json {
+            self.print_json(&written)?
+        } else {
+            self.print_text(&written)?
+        }
         Ok(Status::Done)
     }
 
@@ -137,7 +141,10 @@ impl Split {
         for candidate in first {
             match split::split(&self.model, &self.output, options, Some(candidate.backend.as_ref())) {
                 Err(ExportError::Backend(error)) => {
-                    output::note(format!("note: not proved by {}: {error}", candidate.backend.describe().name));
+                    output::note(format!(
+                        "note: not proved by {}: {error}",
+                        candidate.backend.describe().name
+                    ));
                 }
                 other => return other,
             }
@@ -168,7 +175,8 @@ impl Split {
             manifest.exits.last().map_or(0, |exit| exit.macs) as f64 / 1e6,
             written.bundle.identity().prefix(12)
         )];
-        lines.push(super::inspect::exit_table(&manifest.exits, |exit| manifest.segments[exit].boundary_bytes));
+        lines
+            .push(super::inspect::exit_table(&manifest.exits, |exit| manifest.segments[exit].boundary_bytes));
         lines.push(match &written.verification {
             Some(proof) => super::verify::sentence(proof),
             None => "not proved (--no-proof)".to_owned(),

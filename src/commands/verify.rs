@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use offramp_exporter::verify::{self, Verification, VerifyOptions};
 use offramp_exporter::ExportError;
+use offramp_exporter::verify::{self, Verification, VerifyOptions};
 use offramp_models::Bundle;
 use serde_json::json;
 

@@ -173,7 +173,10 @@ class Facts:
         roots = set()
         for key, segment in self.segment_of.items():
             if segment <= through:
-                roots.update(self.root(tensor) for tensor in self.nodes[key].input)
+                node = self.nodes[key]
+                # Scales and regions say where to sample; nothing is multiplied by them.
+                inputs = node.input[:1] if node.op_type == "Resize" else node.input
+                roots.update(self.root(tensor) for tensor in inputs)
         arrays = [self.constants[name] for name in roots if name in self.constants]
         return sum(a.size for a in arrays if a.dtype == np.float32 and a.ndim > 0)
 

@@ -197,7 +197,7 @@ def cycle():
     first = model.graph.node[0]
     first.input[0] = "features1"
     claim = "a tensor depends on itself"
-    return Refusal(net.name, "cycle", claim, onnx(model), words=["features1"])
+    return Refusal(net.name, "cycle", claim, onnx(model), words=["Conv_0", "its own result"])
 
 
 def unknown_tensor():
