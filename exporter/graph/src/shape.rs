@@ -21,7 +21,7 @@ pub(crate) use call::Call;
 pub use error::{Contradiction, ShapeError};
 pub use extent::{Extent, Extents, TensorShape};
 pub(crate) use fact::Fact;
-pub(crate) use rules::product;
+pub(crate) use rules::{attention, product};
 pub(crate) use value::{Elem, Linear, Value};
 use walk::{Cause, Known};
 

@@ -46,7 +46,7 @@ pub(super) fn one_hot(call: &Call<'_>) -> Ruled {
     let rank = extents.len().checked_add(1).ok_or(Contradiction::Overflow)?;
     let along = axis(call.int_or("axis", -1)?, rank)?;
     let depth = match call.elems(1).and_then(|elems| elems.first()) {
-        Some(depth) => depth.extent().ok_or(Contradiction::Value { input: 1 })?,
+        Some(depth) => depth.count().ok_or(Contradiction::Value { input: 1 })?,
         None => Extent::Unknown,
     };
     let mut extents = extents.clone();

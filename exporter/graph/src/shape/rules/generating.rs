@@ -68,9 +68,15 @@ pub(super) fn range(call: &Call<'_>) -> Ruled {
             }
             _ => None,
         },
-        _ => None,
+        _ => real_steps(call),
     };
     Ok(vec![Fact::new(dtype, vec![count.unwrap_or(Extent::Unknown)])])
+}
+
+fn real_steps(call: &Call<'_>) -> Option<Extent> {
+    let real = |at: usize| call.elems(at)?.first()?.real();
+    let count = ((real(1)? - real(0)?) / real(2)?).ceil().max(0.0);
+    (count <= f64::from(u32::MAX)).then_some(Extent::Known(count as usize))
 }
 
 /// `EyeLike`, `Random..Like`, `Bernoulli`: the input's extents, maybe another type.
