@@ -9,6 +9,8 @@ mod error;
 mod extent;
 mod fact;
 mod rules;
+#[cfg(test)]
+pub(crate) mod sample;
 mod value;
 mod walk;
 

@@ -72,3 +72,27 @@ pub(super) fn attention(call: &Call<'_>) -> Ruled {
         Fact::new(dtype, vec![batch, query.heads, query.length, keys]),
     ])
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::ir::Attribute;
+    use crate::shape::sample::{floats, told, told_all};
+
+    #[test]
+    fn heads_come_apart_or_together() {
+        let apart = [floats("b 12 49 32"), floats("b 4 50 32"), floats("b 4 50 16")];
+        assert_eq!(told("Attention", 23, &apart, &[]), "float32 [batch, 12, 49, 16]");
+        let together = [floats("b 49 384"), floats("b 50 128"), floats("b 50 64")];
+        let heads = [("q_num_heads", Attribute::Int(12)), ("kv_num_heads", Attribute::Int(4))];
+        assert_eq!(
+            told_all("Attention", 23, &together, &heads, 2),
+            ["float32 [batch, 49, 192]", "float32 [batch, 4, 50, 32]"]
+        );
+    }
+
+    #[test]
+    fn queries_and_keys_are_as_wide() {
+        let given = [floats("b 12 49 32"), floats("b 12 49 16"), floats("b 12 49 32")];
+        assert_eq!(told("Attention", 23, &given, &[]), "width of the keys: expected 32, got 16");
+    }
+}
