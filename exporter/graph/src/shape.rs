@@ -1,7 +1,7 @@
 //! What every tensor looks like, the batch left free.
 //!
-//! [`infer`] walks the nodes once and applies one rule per operator ([`rules`], a module per family). Beside shapes it
-//! follows the elements of small integer tensors ([`value`]), so that `Shape -> Gather -> Concat -> Reshape` chains
+//! [`infer`] walks the nodes once and applies one rule per operator (`rules`, a module per family). Beside shapes it
+//! follows the elements of small integer tensors (`value`), so that `Shape -> Gather -> Concat -> Reshape` chains
 //! come out with a free batch. It never runs the network and never reads its weights.
 
 mod call;

@@ -89,6 +89,9 @@ pub(crate) struct Indices {
     pub ellipsis: Option<usize>,
 }
 
+/// The extents under the ellipsis; the others by letter.
+type Split<'e> = (&'e [Extent], Vec<(u8, Extent)>);
+
 impl Indices {
     fn parse(text: &[u8]) -> Option<Self> {
         let mut indices = Self::default();
@@ -109,8 +112,7 @@ impl Indices {
         Some(indices)
     }
 
-    /// The extents under the ellipsis; the others by letter.
-    pub fn bind<'e>(&self, extents: &'e [Extent]) -> Option<(&'e [Extent], Vec<(u8, Extent)>)> {
+    fn split<'e>(&self, extents: &'e [Extent]) -> Option<Split<'e>> {
         let hidden = extents.len().checked_sub(self.letters.len())?;
         let start = match self.ellipsis {
             Some(start) => start,
@@ -167,7 +169,7 @@ pub(crate) fn bind(call: &Call<'_>, equation: &Equation) -> Result<Option<Bound>
     for (at, indices) in equation.inputs.iter().enumerate() {
         let Some(extents) = call.need(at)?.extents.as_deref() else { return Ok(None) };
         let expected = indices.letters.len();
-        let bound = indices.bind(extents);
+        let bound = indices.split(extents);
         let (under, named) =
             bound.ok_or(Contradiction::Rank { input: at, expected, found: extents.len() })?;
         ellipsis = broadcast(&ellipsis, under)?;
