@@ -154,3 +154,111 @@ fn product(factors: impl IntoIterator<Item = u64>) -> Result<u64, Refusal> {
 fn outputs(node: &Node, shapes: &Shapes) -> Result<u64, Refusal> {
     product(extents(&node.outputs, 0, shapes)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::{Attribute, Dim};
+    use crate::sample::{constant, graph, model as small, node};
+    use crate::shape::infer;
+    use crate::shape::sample::{Given, floats, list, reals, single, text};
+
+    fn cost(model: &Model, counting: Counting) -> u64 {
+        count(model, &infer(model).unwrap(), counting).unwrap().total().macs
+    }
+
+    fn macs(op: &str, given: &[Given], with: &[(&str, Attribute)]) -> u64 {
+        cost(&single(op, 17, given, with, 1), Counting::Macs)
+    }
+
+    fn sdn(op: &str, given: &[Given], with: &[(&str, Attribute)]) -> u64 {
+        cost(&single(op, 17, given, with, 1), Counting::Sdn)
+    }
+
+    #[test]
+    fn convolutions_count_one_group_per_output() {
+        let same = [("pads", list(&[1, 1, 1, 1]))];
+        assert_eq!(macs("Conv", &[floats("b 3 32 32"), floats("16 3 3 3")], &same), 16 * 32 * 32 * 27);
+        let grouped = [("group", Attribute::Int(8))];
+        assert_eq!(macs("Conv", &[floats("b 8 5 5"), floats("8 1 3 3")], &grouped), 8 * 9 * 9);
+        assert_eq!(macs("ConvTranspose", &[floats("b 8 7 7"), floats("8 4 3 3")], &[]), 8 * 49 * 4 * 9);
+    }
+
+    #[test]
+    fn products_count_their_inner_extent() {
+        let transposed = [("transB", Attribute::Int(1))];
+        assert_eq!(macs("Gemm", &[floats("b 64"), floats("10 64")], &transposed), 640);
+        assert_eq!(macs("Gemm", &[floats("b 64"), floats("64 10")], &[]), 640);
+        assert_eq!(macs("MatMul", &[floats("b 12 7 64"), floats("b 12 64 9")], &[]), 12 * 7 * 64 * 9);
+        let equation = [("equation", text("bhid,bhjd->bhij"))];
+        assert_eq!(macs("Einsum", &[floats("b 3 7 5"), floats("b 3 9 5")], &equation), 3 * 7 * 9 * 5);
+        let heads = [floats("b 3 7 5"), floats("b 3 9 5"), floats("b 3 9 4")];
+        assert_eq!(cost(&single("Attention", 23, &heads, &[], 1), Counting::Macs), 3 * 7 * 9 * (5 + 4));
+    }
+
+    #[test]
+    fn recurrent_layers_count_every_gate_and_step() {
+        let given = [floats("9 1 8"), floats("1 64 8"), floats("1 64 16")];
+        assert_eq!(macs("LSTM", &given, &[("hidden_size", Attribute::Int(16))]), 9 * 4 * 16 * (8 + 16));
+    }
+
+    #[test]
+    fn windows_folded_into_the_batch_still_belong_to_one_image() {
+        let nodes = vec![node("Flatten", &["x"], &["rows"]), node("MatMul", &["rows", "w"], &["y"])];
+        let mut graph = graph(&["x"], nodes, &["y"]);
+        let axis = ("axis".to_owned(), Attribute::Int(2));
+        graph.nodes[0].attributes.push(axis);
+        graph.inputs[0].dims = Some([Dim::Unknown, Dim::Known(49), Dim::Known(1)].to_vec());
+        graph.initializers.push(constant("w", &[2.0]));
+        graph.initializers[0].tensor.dims = vec![1, 1];
+        assert_eq!(cost(&small(graph), Counting::Macs), 49);
+    }
+
+    #[test]
+    fn the_profiler_counts_its_own_way() {
+        assert_eq!(sdn("Conv", &[floats("b 3 5 5"), floats("4 3 1 1")], &[]), 4 * 25 * (2 * 3 - 1));
+        let biased = [floats("b 3 5 5"), floats("4 3 1 1"), floats("4")];
+        assert_eq!(sdn("Conv", &biased, &[]), 4 * 25 * (2 * 3));
+        let grouped = [("group", Attribute::Int(8))];
+        assert_eq!(sdn("Conv", &[floats("b 8 5 5"), floats("8 1 3 3")], &grouped), 8 * 9 * (2 * 9 - 1) * 8);
+        assert_eq!(sdn("Gemm", &[floats("b 64"), floats("64 10")], &[]), 10 * (2 * 64 - 1));
+        assert_eq!(sdn("MatMul", &[floats("b 4 5"), floats("b 5 4")], &[]), 0);
+        let pool = [("kernel_shape", list(&[8, 8])), ("strides", list(&[8, 8]))];
+        assert_eq!(sdn("MaxPool", &[floats("b 16 32 32")], &pool), 16 * 16 * 7);
+        assert_eq!(sdn("AveragePool", &[floats("b 16 32 32")], &pool), 16 * 16 * 8);
+        assert_eq!(sdn("Relu", &[floats("b 16 2")], &[]), 32);
+    }
+
+    #[test]
+    fn shared_weights_count_once_and_limits_do_not() {
+        let nodes = vec![
+            node("Mul", &["x", "w"], &["a"]),
+            node("Mul", &["a", "w"], &["b"]),
+            node("Clip", &["b", "low"], &["y"]),
+        ];
+        let mut graph = graph(&["x"], nodes, &["y"]);
+        graph.initializers = vec![constant("w", &[1.0, 2.0]), constant("low", &[0.0])];
+        let model = small(graph);
+        let costs = count(&model, &infer(&model).unwrap(), Counting::Macs).unwrap();
+        assert_eq!(costs.iter().map(|cost| cost.params).collect::<Vec<_>>(), [2, 0, 0]);
+        assert_eq!(costs.sum([1, 2]).params, 0);
+    }
+
+    #[test]
+    fn what_cannot_be_counted_is_named() {
+        let inner = graph(&[], vec![node("MatMul", &["x", "x"], &["r"])], &["r"]);
+        let mut model =
+            single("If", 17, &[reals(&[0.0])], &[("then_branch", Attribute::Graph(Box::new(inner)))], 1);
+        model.graph.nodes[0].op = "Loop".into();
+        let error = count(&model, &infer(&model).unwrap(), Counting::Macs).unwrap_err();
+        assert_eq!(error.to_string(), "what Loop of \"y0\" computes inside cannot be counted");
+        let model = single("MatMul", 17, &[floats("b ?"), floats("4 5")], &[], 1);
+        let shapes = infer(&model).unwrap();
+        let error = count(&model, &shapes, Counting::Macs).unwrap_err();
+        assert_eq!(error.to_string(), "MatMul of \"y0\" cannot be counted");
+        let model =
+            single("MatMul", 17, &[floats("4294967296 4294967296"), floats("4294967296 4294967296")], &[], 1);
+        let error = count(&model, &infer(&model).unwrap(), Counting::Macs).unwrap_err();
+        assert_eq!(error.to_string(), "the count of MatMul of \"y0\" overflows");
+    }
+}

@@ -1,7 +1,7 @@
 //! What every tensor looks like, the batch left free.
 //!
-//! [`infer`] walks the nodes once and applies one rule per operator ([`rules`], a module per family). Beside shapes it
-//! follows the elements of small integer tensors ([`value`]), so that `Shape -> Gather -> Concat -> Reshape` chains
+//! [`infer`] walks the nodes once and applies one rule per operator (`rules`, a module per family). Beside shapes it
+//! follows the elements of small integer tensors (`value`), so that `Shape -> Gather -> Concat -> Reshape` chains
 //! come out with a free batch. It never runs the network and never reads its weights.
 
 mod call;
@@ -9,6 +9,8 @@ mod error;
 mod extent;
 mod fact;
 mod rules;
+#[cfg(test)]
+pub(crate) mod sample;
 mod value;
 mod walk;
 
@@ -21,7 +23,7 @@ pub(crate) use call::Call;
 pub use error::{Contradiction, ShapeError};
 pub use extent::{Extent, Extents, TensorShape};
 pub(crate) use fact::Fact;
-pub(crate) use rules::product;
+pub(crate) use rules::{attention, product};
 pub(crate) use value::{Elem, Linear, Value};
 use walk::{Cause, Known};
 

@@ -2,12 +2,12 @@
 
 use super::{Refusal, extents, outputs, product};
 use crate::ir::{Attribute, Node};
-use crate::shape::{Call, ShapeError, Shapes, product as products};
+use crate::shape::{Call, Extent, Fact, ShapeError, Shapes, attention, product as products};
 
 /// Whether multiply-adds of this operator count.
 pub(super) fn counts(op: &str) -> bool {
     let recurrent = matches!(op, "LSTM" | "GRU" | "RNN");
-    recurrent || matches!(op, "Gemm" | "Einsum" | "ConvTranspose") || weights_of(op).is_some()
+    recurrent || matches!(op, "Attention" | "Gemm" | "Einsum" | "ConvTranspose") || weights_of(op).is_some()
 }
 
 /// Position of the weights of a convolution or of the second factor of a matrix product.
@@ -40,6 +40,7 @@ pub(super) fn multiply_adds(node: &Node, shapes: &Shapes) -> Result<u64, Refusal
             product([inner, outputs(node, shapes)?])
         }
         "Einsum" => einsum(node, shapes),
+        "Attention" => attention(node, shapes),
         "LSTM" => recurrent(node, shapes, 4),
         "GRU" => recurrent(node, shapes, 3),
         "RNN" => recurrent(node, shapes, 1),
@@ -60,11 +61,7 @@ fn einsum(node: &Node, shapes: &Shapes) -> Result<u64, Refusal> {
     if node.inputs.len() < 2 {
         return Ok(0);
     }
-    let mut facts = Vec::with_capacity(node.inputs.len());
-    for input in &node.inputs {
-        shapes.require(input)?;
-        facts.push(shapes.fact(input));
-    }
+    let facts = facts(node, shapes)?;
     let call = Call { node, opset: i64::MAX, inputs: facts.iter().map(Option::as_ref).collect() };
     let contradiction = |source| ShapeError::Contradiction { node: node.to_string(), source };
     let equation = products::Equation::read(&call).map_err(contradiction)?;
@@ -75,6 +72,34 @@ fn einsum(node: &Node, shapes: &Shapes) -> Result<u64, Refusal> {
     all.map(|extent| extent.and_then(|extent| u64::try_from(extent).ok()))
         .try_fold(1u64, |product, extent| product.checked_mul(extent?))
         .ok_or(Refusal::Overflow)
+}
+
+/// Queries with keys, then their weights with values.
+fn attention(node: &Node, shapes: &Shapes) -> Result<u64, Refusal> {
+    let facts = facts(node, shapes)?;
+    let call = Call { node, opset: i64::MAX, inputs: facts.iter().map(Option::as_ref).collect() };
+    let contradiction = |source| ShapeError::Contradiction { node: node.to_string(), source };
+    let Some(all) = attention::heads(&call).map_err(contradiction)? else { return Ok(0) };
+    let per_image =
+        |extent: Extent| extent.at(1).and_then(|extent| u64::try_from(extent).ok()).ok_or(Refusal::Overflow);
+    let width =
+        per_image(all.query.width)?.checked_add(per_image(all.value.width)?).ok_or(Refusal::Overflow)?;
+    let others = [all.batch, all.query.heads, all.query.length, all.keys];
+    others
+        .into_iter()
+        .try_fold(width, |product, extent| product.checked_mul(per_image(extent)?).ok_or(Refusal::Overflow))
+}
+
+/// What is known of the inputs, which must be known wholly.
+fn facts(node: &Node, shapes: &Shapes) -> Result<Vec<Option<Fact>>, Refusal> {
+    let fact = |input: &String| {
+        if input.is_empty() {
+            return Ok(None);
+        }
+        shapes.require(input)?;
+        Ok(shapes.fact(input))
+    };
+    node.inputs.iter().map(fact).collect()
 }
 
 /// Input and recurrent weights once per step, gate and direction: `[directions, gates * hidden, ..]`.

@@ -181,3 +181,80 @@ pub(crate) const INT64: ElementType = ElementType::Known(DType::Int64);
 pub(crate) const INT32: ElementType = ElementType::Known(DType::Int32);
 pub(crate) const UINT8: ElementType = ElementType::Known(DType::Uint8);
 pub(crate) const BOOL: ElementType = ElementType::Known(DType::Bool);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn extent() -> impl Strategy<Value = Extent> {
+        prop_oneof![
+            3 => (0usize..4).prop_map(Extent::Known),
+            2 => (1usize..4).prop_map(Extent::Batch),
+            1 => Just(Extent::Unknown),
+        ]
+    }
+
+    fn numpy(left: &[usize], right: &[usize]) -> Option<Vec<usize>> {
+        let rank = left.len().max(right.len());
+        let at = |extents: &[usize], axis: usize| {
+            if axis + extents.len() < rank { 1 } else { extents[axis + extents.len() - rank] }
+        };
+        let pair = |axis| match (at(left, axis), at(right, axis)) {
+            (1, other) | (other, 1) => Some(other),
+            (a, b) => (a == b).then_some(a),
+        };
+        (0..rank).map(pair).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn broadcasting_agrees_with_numpy(
+            left in prop::collection::vec(0usize..4, 0..5),
+            right in prop::collection::vec(0usize..4, 0..5),
+        ) {
+            let known = |extents: &[usize]| extents.iter().copied().map(Extent::Known).collect::<Vec<_>>();
+            let expected = numpy(&left, &right).map(|extents| known(&extents));
+            prop_assert_eq!(broadcast(&known(&left), &known(&right)).ok(), expected);
+        }
+
+        /// What is told for a free batch holds for every batch; no order of operands matters.
+        #[test]
+        fn broadcasting_a_free_batch_holds_for_every_batch(
+            left in prop::collection::vec(extent(), 0..4),
+            right in prop::collection::vec(extent(), 0..4),
+            batch in 2usize..6,
+        ) {
+            let at = |extents: &[Extent]| extents.iter().map(|extent| extent.at(batch)).collect::<Option<Vec<_>>>();
+            let told = broadcast(&left, &right);
+            prop_assert_eq!(told.is_ok(), broadcast(&right, &left).is_ok());
+            if let (Ok(told), Some(left), Some(right)) = (told, at(&left), at(&right)) {
+                prop_assert_eq!(at(&told), numpy(&left, &right));
+            }
+        }
+
+        #[test]
+        fn sums_and_products_hold_for_every_batch(a in extent(), b in extent(), batch in 1usize..6) {
+            let both = a.at(batch).zip(b.at(batch));
+            if let (Some(sum), Some((a, b))) = (a.plus(b).unwrap().at(batch), both) {
+                prop_assert_eq!(sum, a + b);
+            }
+            if let (Some(product), Some((a, b))) = (a.times(b).unwrap().at(batch), both) {
+                prop_assert_eq!(product, a * b);
+            }
+        }
+    }
+
+    #[test]
+    fn extents_are_printed_for_people() {
+        let extents = [Extent::Batch(1), Extent::Batch(12), Extent::Known(3), Extent::Unknown];
+        assert_eq!(Extents(&extents).to_string(), "[batch, 12*batch, 3, ?]");
+    }
+
+    #[test]
+    fn overflow_is_refused() {
+        assert_eq!(Extent::Known(usize::MAX).times(Extent::Known(2)), Err(Contradiction::Overflow));
+        assert_eq!(Extent::Batch(usize::MAX).plus(Extent::Batch(1)), Err(Contradiction::Overflow));
+    }
+}

@@ -1,5 +1,6 @@
 //! Which rule tells the outputs of which operator. One module per family.
 
+pub(crate) mod attention;
 mod conv;
 mod elementwise;
 mod gathering;
@@ -43,6 +44,7 @@ pub(super) fn find(domain: &str, op: &str) -> Option<Rule> {
         "MatMulInteger" => product::integer,
         "QLinearMatMul" => product::quantised,
         "Einsum" => product::einsum,
+        "Attention" => attention::attention,
 
         "Abs" | "Acos" | "Acosh" | "Asin" | "Asinh" | "Atan" | "Atanh" | "BitwiseNot" | "Ceil" | "Celu"
         | "Clip" | "Cos" | "Cosh" | "Elu" | "Erf" | "Exp" | "Floor" | "Gelu" | "HardSigmoid"
@@ -96,7 +98,7 @@ pub(super) fn find(domain: &str, op: &str) -> Option<Rule> {
         | "ReduceMin" | "ReduceProd" | "ReduceSum" | "ReduceSumSquare" => reducing::reduce,
         "ArgMax" | "ArgMin" => reducing::position,
         "TopK" => reducing::top,
-        "CumSum" | "CumProd" | "Trilu" | "ReverseSequence" => elementwise::same,
+        "CumSum" | "CumProd" | "Trilu" | "ReverseSequence" | "RotaryEmbedding" => elementwise::same,
 
         "Gather" => gathering::gather,
         "GatherElements" => gathering::elements,

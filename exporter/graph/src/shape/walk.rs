@@ -233,3 +233,207 @@ fn common(a: Fact, b: Fact) -> Fact {
     let value = if a.value == b.value { a.value } else { None };
     Fact { dtype, extents, value }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ir::{Attribute, Graph, Model};
+    use crate::sample::{graph, node};
+    use crate::shape::sample::{Given, floats, int_tensor, ints, single, typed};
+    use crate::shape::{Shapes, infer};
+    use offramp_models::DType;
+
+    fn image(extents: &[Dim]) -> ValueInfo {
+        ValueInfo { name: "image".into(), dtype: ValueInfo::float32("").dtype, dims: Some(extents.to_vec()) }
+    }
+
+    fn model(inputs: Vec<ValueInfo>, nodes: Vec<Node>) -> Model {
+        let graph = Graph { inputs, nodes, ..Default::default() };
+        Model { opsets: [(String::new(), 17)].into(), graph, ..Default::default() }
+    }
+
+    fn told(shapes: &Shapes, tensor: &str) -> String {
+        shapes.get(tensor).map_or("nothing".into(), ToString::to_string)
+    }
+
+    #[test]
+    fn the_batch_is_what_the_image_leaves_open() {
+        for open in [Dim::Named("N".into()), Dim::Unknown, Dim::Known(0)] {
+            let shapes =
+                infer(&model(vec![image(&[open, Dim::Known(3)])], vec![node("Relu", &["image"], &["y"])]))
+                    .unwrap();
+            assert_eq!(told(&shapes, "y"), "float32 [batch, 3]");
+        }
+        let fixed = infer(&model(vec![image(&[Dim::Known(1), Dim::Known(3)])], Vec::new())).unwrap();
+        assert_eq!(told(&fixed, "image"), "float32 [1, 3]");
+    }
+
+    #[test]
+    fn one_name_is_the_batch_everywhere_and_no_other_is() {
+        let mut other = image(&[Dim::Known(5), Dim::Named("N".into()), Dim::Named("M".into())]);
+        other.name = "other".into();
+        let shapes = infer(&model(vec![image(&[Dim::Named("N".into())]), other], Vec::new())).unwrap();
+        assert_eq!(told(&shapes, "other"), "float32 [5, batch, ?]");
+        assert_eq!(
+            shapes.require("other").unwrap_err().to_string(),
+            "the shape of \"other\" is not known: input \"other\" leaves more than the batch open"
+        );
+    }
+
+    #[test]
+    fn an_operator_without_a_rule_is_named_only_when_asked_for() {
+        let nodes = vec![node("Mystery", &["image"], &["a"]), node("Relu", &["a"], &["b"])];
+        let mut model = model(vec![image(&[Dim::Unknown, Dim::Known(3)])], nodes);
+        let shapes = infer(&model).unwrap();
+        assert_eq!(
+            shapes.require("b").unwrap_err().to_string(),
+            "the shape of \"b\" is not known: there is no shape rule for Mystery of \"a\""
+        );
+        assert_eq!(shapes.require("c").unwrap_err().to_string(), "no tensor is called \"c\"");
+        // The file may know more.
+        let mut said = image(&[Dim::Unknown, Dim::Known(7)]);
+        said.name = "a".into();
+        model.graph.value_info.push(said);
+        assert_eq!(told(&infer(&model).unwrap(), "b"), "float32 [?, 7]");
+        model.graph.value_info[0].dims = Some(vec![Dim::Known(2), Dim::Known(7)]);
+        assert_eq!(told(&infer(&model).unwrap(), "b"), "float32 [2, 7]");
+    }
+
+    #[test]
+    fn what_depends_on_data_is_named() {
+        let nodes = vec![node("NonZero", &["image"], &["a"]), node("Transpose", &["a"], &["b"])];
+        let shapes = infer(&model(vec![image(&[Dim::Unknown, Dim::Known(3)])], nodes)).unwrap();
+        assert_eq!(
+            shapes.require("b").unwrap_err().to_string(),
+            "the shape of \"b\" is not known: it depends on what NonZero of \"a\" computes"
+        );
+    }
+
+    #[test]
+    fn contradictions_name_the_node_and_say_why() {
+        let error = infer(&single("MatMul", 17, &[floats("b 4"), floats("5 6")], &[], 1)).unwrap_err();
+        assert_eq!(error.to_string(), "MatMul of \"y0\" cannot take its inputs");
+        let source = std::error::Error::source(&error).map(ToString::to_string);
+        assert_eq!(source.as_deref(), Some("rows of the second matrix: expected 4, got 5"));
+        let error = infer(&model(Vec::new(), vec![node("Relu", &["x"], &["y"])])).unwrap_err();
+        assert_eq!(error.to_string(), "Relu of \"y\" takes \"x\", which nothing before it gives");
+        let error = infer(&single("Relu", 17, &[Given::Absent], &[], 1)).unwrap_err();
+        assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "input 0 is missing");
+    }
+
+    #[test]
+    fn a_manifest_takes_numbers_and_the_batch() {
+        let shapes =
+            infer(&single("Flatten", 17, &[floats("b 3 4")], &[("axis", Attribute::Int(2))], 1)).unwrap();
+        assert_eq!(shapes.spec("x0").unwrap().shape, [None, Some(3), Some(4)]);
+        assert_eq!(
+            shapes.spec("y0").unwrap_err().to_string(),
+            "\"y0\" is float32 [3*batch, 4], which a manifest cannot say"
+        );
+    }
+
+    fn choice(condition: Option<i64>, then: Vec<Node>, otherwise: Vec<Node>) -> Model {
+        let branch = |nodes: Vec<Node>| Attribute::Graph(Box::new(graph(&[], nodes, &["r"])));
+        let mut node = node("If", &["condition"], &["y"]);
+        node.attributes =
+            vec![("then_branch".into(), branch(then)), ("else_branch".into(), branch(otherwise))];
+        let mut model = model(vec![image(&[Dim::Unknown, Dim::Known(1), Dim::Known(3)])], vec![node]);
+        match condition {
+            Some(value) => {
+                let tensor = crate::ir::Tensor {
+                    dtype: crate::ir::ElementType::Known(DType::Bool),
+                    dims: Vec::new(),
+                    data: bytes::Bytes::from(vec![u8::from(value != 0)]),
+                };
+                model.graph.initializers.push(crate::ir::Initializer { name: "condition".into(), tensor });
+            }
+            None => model.graph.inputs.push(ValueInfo {
+                name: "condition".into(),
+                dtype: Some(crate::ir::ElementType::Known(DType::Bool)),
+                dims: Some(Vec::new()),
+            }),
+        }
+        model
+    }
+
+    #[test]
+    fn branches_agree_or_the_condition_decides() {
+        let relu = || vec![node("Relu", &["image"], &["r"])];
+        let squeeze = || vec![node("Squeeze", &["image"], &["r"])];
+        let told = |model: &Model| told(&infer(model).unwrap(), "y");
+        assert_eq!(told(&choice(None, relu(), relu())), "float32 [batch, 1, 3]");
+        assert_eq!(told(&choice(None, relu(), squeeze())), "nothing");
+        assert_eq!(told(&choice(Some(0), relu(), squeeze())), "float32 [batch, 3]");
+        assert_eq!(told(&choice(Some(1), relu(), squeeze())), "float32 [batch, 1, 3]");
+    }
+
+    #[test]
+    fn weights_are_not_followed() {
+        let tensor = int_tensor(&[1 << 15], &vec![0; 1 << 15]);
+        let shapes = infer(&single("Identity", 17, &[Given::Constant(tensor)], &[], 1)).unwrap();
+        assert!(shapes.value("y0").is_none());
+        assert_eq!(told(&shapes, "y0"), "int64 [32768]");
+    }
+
+    const OPERATORS: &str = "Conv ConvTranspose MaxPool AveragePool GlobalAveragePool Gemm MatMul Einsum Attention \
+        Add Max Where Cast Dropout BatchNormalization LayerNormalization Concat Split Slice Pad Reshape Flatten \
+        Squeeze Unsqueeze Expand Tile Transpose DepthToSpace SpaceToDepth Resize Upsample GridSample AffineGrid \
+        ReduceMax ArgMax TopK CumSum Gather GatherElements GatherND ScatterND OneHot NonZero Constant \
+        ConstantOfShape Range EyeLike RandomNormal Shape Size QuantizeLinear LSTM Trilu Mod Div If";
+
+    fn extreme() -> impl Strategy<Value = i64> {
+        prop_oneof![4 => -3i64..6, 1 => any::<i64>(), 1 => Just(i64::MIN), 1 => Just(i64::MAX)]
+    }
+
+    fn anything() -> impl Strategy<Value = Given> {
+        let extents = prop_oneof![4 => "[b0-6]( [0-6?b]){0,4}", 1 => Just("9223372036854775807 4294967296 3".to_owned())];
+        prop_oneof![
+            3 => extents.prop_map(|extents| floats(&extents)),
+            1 => "[b0-4]( [0-4]){0,2}".prop_map(|extents| typed(DType::Int64, &extents)),
+            3 => prop::collection::vec(extreme(), 0..6).prop_map(|values| ints(&values)),
+            1 => extreme().prop_map(crate::shape::sample::int),
+            1 => Just(Given::Absent),
+        ]
+    }
+
+    fn attribute() -> impl Strategy<Value = (&'static str, Attribute)> {
+        const NUMBERS: &str = "axis keepdims group k ceil_mode allowzero blocksize to num_outputs start end \
+            batch_dims transB q_num_heads kv_num_heads hidden_size layout value_int fmod upper";
+        const LISTS: &str = "axes pads strides dilations kernel_shape perm split starts ends steps shape \
+            output_padding output_shape value_ints";
+        let number = prop::sample::select(NUMBERS.split_whitespace().collect::<Vec<_>>());
+        let list = prop::sample::select(LISTS.split_whitespace().collect::<Vec<_>>());
+        let texts =
+            prop::sample::select(vec!["SAME_UPPER", "VALID", "ij,jk->ik", "...a,a...", "i", "bidirectional"]);
+        let name = prop::sample::select(vec!["auto_pad", "equation", "direction", "mode"]);
+        prop_oneof![
+            (number, extreme()).prop_map(|(name, value)| (name, Attribute::Int(value))),
+            (list, prop::collection::vec(extreme(), 0..9))
+                .prop_map(|(name, values)| (name, Attribute::Ints(values))),
+            (name, texts).prop_map(|(name, value)| (name, crate::shape::sample::text(value))),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+
+        #[test]
+        fn no_node_breaks_inference_folding_or_counting(
+            op in prop::sample::select(OPERATORS.split_whitespace().collect::<Vec<_>>()),
+            opset in 1i64..26,
+            given in prop::collection::vec(anything(), 0..6),
+            with in prop::collection::vec(attribute(), 0..4),
+            outputs in 1usize..4,
+        ) {
+            let model = single(op, opset, &given, &with, outputs);
+            if let Ok(shapes) = infer(&model) {
+                for counting in [crate::macs::Counting::Macs, crate::macs::Counting::Sdn] {
+                    let _ = crate::macs::count(&model, &shapes, counting);
+                }
+                let _ = crate::fold::fold(model);
+            }
+        }
+    }
+}

@@ -145,3 +145,86 @@ fn spread(windows: &Windows, axis: usize, extent: usize, extra: usize) -> Result
     let left = full.checked_sub(pads).ok_or(Contradiction::Window { window: pads, extent: full })?;
     Ok(Extent::Known(left))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::ir::Attribute;
+    use crate::shape::sample::{Given, floats, list, text, told, typed};
+    use offramp_models::DType;
+
+    fn conv(image: &str, weights: &str, with: &[(&str, Attribute)]) -> String {
+        told("Conv", 17, &[floats(image), floats(weights)], with)
+    }
+
+    #[test]
+    fn strides_dilations_and_pads_set_the_extents() {
+        assert_eq!(
+            conv("b 3 32 32", "16 3 3 3", &[("pads", list(&[1, 1, 1, 1]))]),
+            "float32 [batch, 16, 32, 32]"
+        );
+        let strided = [("strides", list(&[2, 2])), ("pads", list(&[3, 3, 3, 3]))];
+        assert_eq!(conv("b 3 224 224", "64 3 7 7", &strided), "float32 [batch, 64, 112, 112]");
+        assert_eq!(conv("b 3 9 9", "4 3 3 3", &[("dilations", list(&[2, 3]))]), "float32 [batch, 4, 5, 3]");
+        assert_eq!(conv("b 3 10", "4 3 3", &[]), "float32 [batch, 4, 8]");
+    }
+
+    #[test]
+    fn automatic_padding_keeps_or_shrinks() {
+        let same = [("auto_pad", text("SAME_UPPER")), ("strides", list(&[2, 2]))];
+        assert_eq!(conv("b 3 7 8", "4 3 3 3", &same), "float32 [batch, 4, 4, 4]");
+        assert_eq!(conv("b 3 7 8", "4 3 3 3", &[("auto_pad", text("VALID"))]), "float32 [batch, 4, 5, 6]");
+    }
+
+    #[test]
+    fn groups_divide_the_channels() {
+        assert_eq!(conv("b 8 5 5", "8 1 3 3", &[("group", Attribute::Int(8))]), "float32 [batch, 8, 3, 3]");
+        assert_eq!(
+            conv("b 3 5 5", "8 1 3 3", &[("group", Attribute::Int(8))]),
+            "channels of the image, given the weights: expected 8, got 3"
+        );
+        assert_eq!(
+            conv("b 4 5 5", "7 2 3 3", &[("group", Attribute::Int(2))]),
+            "attribute group has a type, length or value that the operator does not allow"
+        );
+    }
+
+    #[test]
+    fn a_window_larger_than_the_image_is_refused() {
+        assert_eq!(
+            conv("b 3 2 2", "4 3 3 3", &[]),
+            "a window of 3 does not fit an extent of 2 (padding included)"
+        );
+        let zero = [("strides", list(&[0, 1]))];
+        assert!(conv("b 3 5 5", "4 3 3 3", &zero).starts_with("attribute strides"));
+    }
+
+    #[test]
+    fn a_bias_is_as_long_as_there_are_filters() {
+        let given = [floats("b 3 5 5"), floats("4 3 1 1"), floats("5")];
+        assert_eq!(told("Conv", 17, &given, &[]), "length of the bias: expected 4, got 5");
+    }
+
+    #[test]
+    fn transposed_convolutions_spread() {
+        let up = |with: &[(&str, Attribute)]| {
+            told("ConvTranspose", 17, &[floats("b 8 7 7"), floats("8 4 3 3")], with)
+        };
+        assert_eq!(up(&[]), "float32 [batch, 4, 9, 9]");
+        let doubled =
+            [("strides", list(&[2, 2])), ("pads", list(&[1, 1, 1, 1])), ("output_padding", list(&[1, 1]))];
+        assert_eq!(up(&doubled), "float32 [batch, 4, 14, 14]");
+        assert_eq!(up(&[("group", Attribute::Int(2))]), "float32 [batch, 8, 9, 9]");
+        let same = [("auto_pad", text("SAME_UPPER")), ("strides", list(&[3, 3]))];
+        assert_eq!(up(&same), "float32 [batch, 4, 21, 21]");
+        assert_eq!(up(&[("output_shape", list(&[10, 11]))]), "float32 [batch, 4, 10, 11]");
+    }
+
+    #[test]
+    fn quantised_convolutions_have_the_type_of_their_zero_point() {
+        let (image, weights) = (typed(DType::Uint8, "b 3 5 5"), typed(DType::Int8, "4 3 3 3"));
+        assert_eq!(told("ConvInteger", 17, &[image.clone(), weights.clone()], &[]), "int32 [batch, 4, 3, 3]");
+        let (scale, zero) = (floats(""), typed(DType::Uint8, ""));
+        let given = [image, scale.clone(), zero.clone(), weights, scale.clone(), Given::Absent, scale, zero];
+        assert_eq!(told("QLinearConv", 17, &given, &[]), "uint8 [batch, 4, 3, 3]");
+    }
+}

@@ -85,3 +85,60 @@ pub(super) fn dropout(call: &Call<'_>) -> Ruled {
     let mask = Fact::new(if call.opset < 10 { kept.dtype } else { Some(BOOL) }, kept.extents.clone());
     Ok(vec![kept, mask])
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::ir::Attribute;
+    use crate::shape::sample::{floats, told, told_all, typed};
+    use offramp_models::DType;
+
+    #[test]
+    fn operands_stretch_as_in_numpy() {
+        let sum = |left: &str, right: &str| told("Add", 17, &[floats(left), floats(right)], &[]);
+        assert_eq!(sum("b 3 8 8", "3 1 1"), "float32 [batch, 3, 8, 8]");
+        assert_eq!(sum("1 1 5", "b 4 1"), "float32 [batch, 4, 5]");
+        assert_eq!(sum("b 3", "b 4"), "[batch, 3] and [batch, 4] do not broadcast");
+        assert_eq!(sum("b 3", "2 3"), "[batch, 3] and [2, 3] do not broadcast");
+        assert_eq!(sum("b ?", "b 4"), "float32 [batch, 4]");
+    }
+
+    #[test]
+    fn before_opset_7_only_the_second_operand_stretches() {
+        assert_eq!(told("Add", 6, &[floats("b 3 8 8"), floats("3")], &[]), "float32 [batch, 3, 8, 8]");
+    }
+
+    #[test]
+    fn several_operands_stretch_together() {
+        assert_eq!(told("Max", 17, &[floats("b 1"), floats("4"), floats("")], &[]), "float32 [batch, 4]");
+    }
+
+    #[test]
+    fn comparisons_give_truth_values() {
+        assert_eq!(told("Greater", 17, &[floats("b 3"), floats("")], &[]), "bool [batch, 3]");
+        assert_eq!(told("IsNaN", 17, &[floats("b 3")], &[]), "bool [batch, 3]");
+        let given = [typed(DType::Bool, "b 1"), floats("5"), floats("")];
+        assert_eq!(told("Where", 17, &given, &[]), "float32 [batch, 5]");
+    }
+
+    #[test]
+    fn activations_keep_the_form() {
+        for op in ["Relu", "Gelu", "HardSwish", "Mish", "Sigmoid", "Clip", "Softmax", "Erf", "LRN"] {
+            assert_eq!(told(op, 20, &[typed(DType::Float16, "b 3 8")], &[]), "float16 [batch, 3, 8]", "{op}");
+        }
+        assert_eq!(told("PRelu", 17, &[floats("b 3 8"), floats("3 1")], &[]), "float32 [batch, 3, 8]");
+    }
+
+    #[test]
+    fn casts_name_their_type() {
+        assert_eq!(told("Cast", 17, &[floats("b")], &[("to", Attribute::Int(7))]), "int64 [batch]");
+        let old = Attribute::String(bytes::Bytes::from_static(b"FLOAT16"));
+        assert_eq!(told("Cast", 1, &[floats("b")], &[("to", old)]), "float16 [batch]");
+        assert_eq!(told("CastLike", 17, &[floats("b"), typed(DType::Int8, "")], &[]), "int8 [batch]");
+    }
+
+    #[test]
+    fn a_dropout_mask_is_of_truth_values_from_opset_10_on() {
+        assert_eq!(told_all("Dropout", 17, &[floats("b 3")], &[], 2)[1], "bool [batch, 3]");
+        assert_eq!(told_all("Dropout", 7, &[floats("b 3")], &[], 2)[1], "float32 [batch, 3]");
+    }
+}

@@ -46,7 +46,7 @@ pub(super) fn one_hot(call: &Call<'_>) -> Ruled {
     let rank = extents.len().checked_add(1).ok_or(Contradiction::Overflow)?;
     let along = axis(call.int_or("axis", -1)?, rank)?;
     let depth = match call.elems(1).and_then(|elems| elems.first()) {
-        Some(depth) => depth.extent().ok_or(Contradiction::Value { input: 1 })?,
+        Some(depth) => depth.count().ok_or(Contradiction::Value { input: 1 })?,
         None => Extent::Unknown,
     };
     let mut extents = extents.clone();
@@ -58,4 +58,48 @@ pub(super) fn one_hot(call: &Call<'_>) -> Ruled {
 pub(super) fn non_zero(call: &Call<'_>) -> Ruled {
     let rank = call.need(0)?.extents.as_ref().map(|extents| extents.len().max(1));
     Ok(vec![Fact::new(INT64, vec![rank.map_or(Extent::Unknown, Extent::Known), Extent::Unknown])])
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ir::Attribute;
+    use crate::shape::sample::{floats, int, ints, told, typed};
+    use offramp_models::DType;
+
+    #[test]
+    fn the_indices_replace_the_axis() {
+        let axis = [("axis", Attribute::Int(1))];
+        assert_eq!(told("Gather", 13, &[floats("b 5 6"), int(0)], &axis), "float32 [batch, 6]");
+        assert_eq!(
+            told("Gather", 13, &[floats("9 6"), typed(DType::Int64, "b 7")], &[]),
+            "float32 [batch, 7, 6]"
+        );
+        assert_eq!(
+            told("GatherElements", 13, &[floats("b 5"), typed(DType::Int64, "b 2")], &axis),
+            "float32 [batch, 2]"
+        );
+    }
+
+    #[test]
+    fn tuples_of_indices_read_deep() {
+        let read =
+            |indices: &str| told("GatherND", 13, &[floats("b 5 6 7"), typed(DType::Int64, indices)], &[]);
+        assert_eq!(read("4 2"), "float32 [4, 6, 7]");
+        assert_eq!(read("4 3 1"), "float32 [4, 3, 5, 6, 7]");
+        assert_eq!(read("4 9"), "input 0 has rank 4, expected 9");
+    }
+
+    #[test]
+    fn scattering_keeps_the_form() {
+        let given = [floats("b 5"), typed(DType::Int64, "3 2"), floats("3")];
+        assert_eq!(told("ScatterND", 16, &given, &[]), "float32 [batch, 5]");
+    }
+
+    #[test]
+    fn how_many_are_not_zero_depends_on_data() {
+        assert_eq!(told("NonZero", 13, &[floats("b 5")], &[]), "int64 [2, ?]");
+        assert_eq!(told("NonZero", 13, &[ints(&[0, 3, 0, 4])], &[]), "int64 [1, 2]");
+        let given = [typed(DType::Int64, "b"), int(10), floats("2")];
+        assert_eq!(told("OneHot", 11, &given, &[]), "float32 [batch, 10]");
+    }
 }

@@ -68,9 +68,15 @@ pub(super) fn range(call: &Call<'_>) -> Ruled {
             }
             _ => None,
         },
-        _ => None,
+        _ => real_steps(call),
     };
     Ok(vec![Fact::new(dtype, vec![count.unwrap_or(Extent::Unknown)])])
+}
+
+fn real_steps(call: &Call<'_>) -> Option<Extent> {
+    let real = |at: usize| call.elems(at)?.first()?.real();
+    let count = ((real(1)? - real(0)?) / real(2)?).ceil().max(0.0);
+    (count <= f64::from(u32::MAX)).then_some(Extent::Known(count as usize))
 }
 
 /// `EyeLike`, `Random..Like`, `Bernoulli`: the input's extents, maybe another type.
@@ -101,4 +107,55 @@ pub(super) fn shape(call: &Call<'_>) -> Ruled {
 pub(super) fn size(call: &Call<'_>) -> Ruled {
     call.need(0)?;
     Ok(vec![Fact::new(INT64, Vec::new())])
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ir::Attribute;
+    use crate::shape::sample::{floats, int, int_tensor, ints, list, reals, told};
+
+    #[test]
+    fn constants_come_in_six_spellings() {
+        let constant = |name: &str, value: Attribute| told("Constant", 13, &[], &[(name, value)]);
+        assert_eq!(constant("value", Attribute::Tensor(int_tensor(&[1, 2], &[3, 4]))), "int64 [1, 2]");
+        assert_eq!(constant("value_int", Attribute::Int(3)), "int64 []");
+        assert_eq!(constant("value_ints", list(&[1, 2])), "int64 [2]");
+        assert_eq!(constant("value_float", Attribute::Float(3.0)), "float32 []");
+        assert_eq!(constant("value_floats", Attribute::Floats(vec![1.0])), "float32 [1]");
+        assert_eq!(constant("value_string", Attribute::String("x".into())), "type 8 of ONNX []");
+    }
+
+    #[test]
+    fn filled_tensors_have_the_extents_asked_for() {
+        assert_eq!(told("ConstantOfShape", 9, &[ints(&[2, 3])], &[]), "float32 [2, 3]");
+        let with = [("value", Attribute::Tensor(int_tensor(&[1], &[0])))];
+        assert_eq!(told("ConstantOfShape", 9, &[ints(&[])], &with), "int64 []");
+        assert!(told("ConstantOfShape", 9, &[ints(&[-2])], &[]).starts_with("input 0 has a value"));
+    }
+
+    #[test]
+    fn ranges_count_their_steps() {
+        let range =
+            |start: i64, limit: i64, step: i64| told("Range", 11, &[int(start), int(limit), int(step)], &[]);
+        assert_eq!(range(0, 10, 3), "int64 [4]");
+        assert_eq!(range(5, -1, -2), "int64 [3]");
+        assert_eq!(range(3, 3, 1), "int64 [0]");
+        assert_eq!(range(0, i64::MAX, 1), format!("int64 [{}]", i64::MAX));
+        assert!(range(0, 1, 0).starts_with("input 2 has a value"));
+        assert_eq!(told("Range", 11, &[reals(&[0.0]), reals(&[1.0]), reals(&[0.3])], &[]), "float32 [4]");
+    }
+
+    #[test]
+    fn shapes_are_vectors_and_sizes_numbers() {
+        assert_eq!(told("Shape", 13, &[floats("b 3 4")], &[]), "int64 [3]");
+        let with = [("start", Attribute::Int(-2)), ("end", Attribute::Int(99))];
+        assert_eq!(told("Shape", 15, &[floats("b 3 4")], &with), "int64 [2]");
+        assert_eq!(told("Size", 13, &[floats("b 3 4")], &[]), "int64 []");
+    }
+
+    #[test]
+    fn likenesses_may_change_the_type() {
+        assert_eq!(told("EyeLike", 9, &[floats("3 4")], &[("dtype", Attribute::Int(6))]), "int32 [3, 4]");
+        assert_eq!(told("RandomNormal", 1, &[], &[("shape", list(&[2, 3]))]), "float32 [2, 3]");
+    }
 }

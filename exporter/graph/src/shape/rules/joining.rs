@@ -88,3 +88,45 @@ fn equal(call: &Call<'_>, whole: Extent, count: usize) -> Result<Vec<Extent>, Co
     });
     Ok(sizes.collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::ir::Attribute;
+    use crate::shape::sample::{floats, ints, list, told, told_all};
+
+    #[test]
+    fn joined_extents_add_up() {
+        let joined = |axis: i64, left: &str, right: &str| {
+            told("Concat", 17, &[floats(left), floats(right)], &[("axis", Attribute::Int(axis))])
+        };
+        assert_eq!(joined(1, "b 3 8", "b 5 8"), "float32 [batch, 8, 8]");
+        assert_eq!(joined(0, "b 3", "b 3"), "float32 [2*batch, 3]");
+        assert_eq!(joined(0, "b 3", "1 3"), "float32 [?, 3]");
+        assert_eq!(joined(-1, "b 3", "b ?"), "float32 [batch, ?]");
+        assert_eq!(joined(1, "b 3 8", "b 5 9"), "extent beside the joined axis: expected 8, got 9");
+        assert_eq!(joined(2, "b 3", "b 3"), "axis 2 is out of range for rank 2");
+    }
+
+    #[test]
+    fn parts_are_stated_or_equal() {
+        let axis = ("axis", Attribute::Int(1));
+        let stated = [axis.clone(), ("split", list(&[2, 5]))];
+        assert_eq!(
+            told_all("Split", 11, &[floats("b 7")], &stated, 2),
+            ["float32 [batch, 2]", "float32 [batch, 5]"]
+        );
+        assert_eq!(
+            told_all("Split", 13, &[floats("b 7"), ints(&[3, 4])], std::slice::from_ref(&axis), 2),
+            ["float32 [batch, 3]", "float32 [batch, 4]"]
+        );
+        let parts = [axis.clone(), ("num_outputs", Attribute::Int(3))];
+        assert_eq!(
+            told_all("Split", 18, &[floats("b 7")], &parts, 3),
+            ["float32 [batch, 3]", "float32 [batch, 3]", "float32 [batch, 1]"]
+        );
+        assert_eq!(
+            told_all("Split", 13, &[floats("b 7"), ints(&[3, 5])], &[axis], 2),
+            ["sum of the parts: expected 8, got 7"]
+        );
+    }
+}

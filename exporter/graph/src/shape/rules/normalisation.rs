@@ -37,3 +37,31 @@ pub(super) fn layer(call: &Call<'_>) -> Ruled {
     let dtype = call.element_type("stash_type", Some(FLOAT32))?;
     Ok(vec![input.like(), Fact::new(dtype, statistics.clone()), Fact::new(dtype, statistics)])
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::ir::Attribute;
+    use crate::shape::sample::{floats, told_all};
+
+    #[test]
+    fn batch_normalisation_needs_one_statistic_per_channel() {
+        let given = |length: &str| [floats("b 8 4 4"), floats(length), floats("8"), floats("8"), floats("8")];
+        let told =
+            told_all("BatchNormalization", 15, &given("8"), &[("training_mode", Attribute::Int(1))], 3);
+        assert_eq!(told, ["float32 [batch, 8, 4, 4]", "float32 [8]", "float32 [8]"]);
+        assert_eq!(
+            told_all("BatchNormalization", 15, &given("9"), &[], 1),
+            ["channels of the image, given the statistics: expected 9, got 8"]
+        );
+    }
+
+    #[test]
+    fn layer_normalisation_gives_statistics_of_what_it_normalised() {
+        let with = [("axis", Attribute::Int(-2))];
+        let told = told_all("LayerNormalization", 17, &[floats("b 7 4 5"), floats("4 5")], &with, 3);
+        assert_eq!(
+            told,
+            ["float32 [batch, 7, 4, 5]", "float32 [batch, 7, 1, 1]", "float32 [batch, 7, 1, 1]"]
+        );
+    }
+}

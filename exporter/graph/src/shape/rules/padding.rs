@@ -49,3 +49,25 @@ pub(super) fn pad(call: &Call<'_>) -> Ruled {
     });
     Ok(vec![Fact::new(input.dtype, padded.collect::<Result<Vec<_>, _>>()?)])
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::shape::sample::{Given, floats, ints, list, told};
+
+    #[test]
+    fn pads_come_by_attribute_or_input() {
+        let with = [("pads", list(&[0, 0, 1, 2, 0, 0, 3, -1]))];
+        assert_eq!(told("Pad", 10, &[floats("b 3 8 8")], &with), "float32 [batch, 3, 12, 9]");
+        let pads = ints(&[0, 8, 0, 0, 0, 8, 0, 0]);
+        assert_eq!(told("Pad", 13, &[floats("b 16 8 8"), pads], &[]), "float32 [batch, 32, 8, 8]");
+        let given = [floats("b 3 8 8"), ints(&[1, 1]), Given::Absent, ints(&[-1])];
+        assert_eq!(told("Pad", 18, &given, &[]), "float32 [batch, 3, 8, 10]");
+    }
+
+    #[test]
+    fn pads_must_fit_the_axes() {
+        let refused = "input 1 has a value that the operator does not allow";
+        assert_eq!(told("Pad", 13, &[floats("b 3"), ints(&[0, 0])], &[]), refused);
+        assert_eq!(told("Pad", 13, &[floats("b 3"), ints(&[0, -2, 0, -2])], &[]), refused);
+    }
+}

@@ -59,3 +59,25 @@ pub(super) fn space_to_depth(call: &Call<'_>) -> Ruled {
     };
     Ok(vec![Fact::new(call.dtype(0), extents)])
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::ir::Attribute;
+    use crate::shape::sample::{floats, list, told};
+
+    #[test]
+    fn axes_are_permuted_or_reversed() {
+        let perm = |perm: &[i64]| told("Transpose", 13, &[floats("b 3 4 5")], &[("perm", list(perm))]);
+        assert_eq!(perm(&[0, 2, 3, 1]), "float32 [batch, 4, 5, 3]");
+        assert_eq!(told("Transpose", 13, &[floats("b 3 4")], &[]), "float32 [4, 3, batch]");
+        assert!(perm(&[0, 1, 1, 2]).starts_with("attribute perm"));
+        assert!(perm(&[0, 1]).starts_with("attribute perm"));
+    }
+
+    #[test]
+    fn blocks_move_between_channels_and_space() {
+        let block = [("blocksize", Attribute::Int(2))];
+        assert_eq!(told("DepthToSpace", 13, &[floats("b 12 4 5")], &block), "float32 [batch, 3, 8, 10]");
+        assert_eq!(told("SpaceToDepth", 13, &[floats("b 3 8 10")], &block), "float32 [batch, 12, 4, 5]");
+    }
+}

@@ -29,3 +29,40 @@ pub(super) fn global(call: &Call<'_>) -> Ruled {
     });
     Ok(vec![Fact::new(call.dtype(0), pooled)])
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::ir::Attribute;
+    use crate::shape::sample::{floats, list, told, told_all};
+
+    fn pooled(side: &str, kernel: i64, stride: i64, pad: i64, ceil: i64) -> String {
+        let with = [
+            ("kernel_shape", list(&[kernel])),
+            ("strides", list(&[stride])),
+            ("pads", list(&[pad, pad])),
+            ("ceil_mode", Attribute::Int(ceil)),
+        ];
+        told("MaxPool", 17, &[floats(&format!("b 4 {side}"))], &with)
+    }
+
+    #[test]
+    fn ceil_mode_adds_a_window_that_starts_inside_the_image() {
+        assert_eq!(pooled("6", 3, 2, 0, 0), "float32 [batch, 4, 2]");
+        assert_eq!(pooled("6", 3, 2, 0, 1), "float32 [batch, 4, 3]");
+        // The third window would start in the padding.
+        assert_eq!(pooled("4", 1, 3, 1, 1), "float32 [batch, 4, 2]");
+        assert_eq!(pooled("5", 5, 5, 0, 1), "float32 [batch, 4, 1]");
+    }
+
+    #[test]
+    fn max_pools_give_positions_too() {
+        let with = [("kernel_shape", list(&[2, 2])), ("strides", list(&[2, 2]))];
+        let told = told_all("MaxPool", 17, &[floats("b 4 8 8")], &with, 2);
+        assert_eq!(told, ["float32 [batch, 4, 4, 4]", "int64 [batch, 4, 4, 4]"]);
+    }
+
+    #[test]
+    fn global_pools_leave_one_element() {
+        assert_eq!(told("GlobalAveragePool", 17, &[floats("b 4 8 ?")], &[]), "float32 [batch, 4, 1, 1]");
+    }
+}

@@ -89,6 +89,9 @@ pub(crate) struct Indices {
     pub ellipsis: Option<usize>,
 }
 
+/// The extents under the ellipsis; the others by letter.
+type Split<'e> = (&'e [Extent], Vec<(u8, Extent)>);
+
 impl Indices {
     fn parse(text: &[u8]) -> Option<Self> {
         let mut indices = Self::default();
@@ -109,8 +112,7 @@ impl Indices {
         Some(indices)
     }
 
-    /// The extents under the ellipsis; the others by letter.
-    pub fn bind<'e>(&self, extents: &'e [Extent]) -> Option<(&'e [Extent], Vec<(u8, Extent)>)> {
+    fn split<'e>(&self, extents: &'e [Extent]) -> Option<Split<'e>> {
         let hidden = extents.len().checked_sub(self.letters.len())?;
         let start = match self.ellipsis {
             Some(start) => start,
@@ -167,7 +169,7 @@ pub(crate) fn bind(call: &Call<'_>, equation: &Equation) -> Result<Option<Bound>
     for (at, indices) in equation.inputs.iter().enumerate() {
         let Some(extents) = call.need(at)?.extents.as_deref() else { return Ok(None) };
         let expected = indices.letters.len();
-        let bound = indices.bind(extents);
+        let bound = indices.split(extents);
         let (under, named) =
             bound.ok_or(Contradiction::Rank { input: at, expected, found: extents.len() })?;
         ellipsis = broadcast(&ellipsis, under)?;
@@ -197,4 +199,54 @@ pub(super) fn einsum(call: &Call<'_>) -> Ruled {
         extents.extend_from_slice(&ellipsis);
     }
     Ok(vec![Fact::new(call.dtype(0), extents)])
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ir::Attribute;
+    use crate::shape::sample::{Given, floats, text, told, typed};
+    use offramp_models::DType;
+
+    #[test]
+    fn gemm_transposes_on_demand_and_checks_the_inner_extent() {
+        let transposed = [("transB", Attribute::Int(1))];
+        let given = [floats("b 64"), floats("10 64"), floats("10")];
+        assert_eq!(told("Gemm", 17, &given, &transposed), "float32 [batch, 10]");
+        assert_eq!(told("Gemm", 17, &given, &[]), "rows of the second matrix: expected 64, got 10");
+        let bias = [floats("b 64"), floats("64 10"), floats("11")];
+        assert_eq!(told("Gemm", 17, &bias, &[]), "[batch, 10] and [11] do not broadcast");
+    }
+
+    #[test]
+    fn matmul_follows_numpy() {
+        let product = |left: &str, right: &str| told("MatMul", 17, &[floats(left), floats(right)], &[]);
+        assert_eq!(product("b 7 64", "64 10"), "float32 [batch, 7, 10]");
+        assert_eq!(product("b 12 7 64", "b 12 64 7"), "float32 [batch, 12, 7, 7]");
+        assert_eq!(product("b 64", "64"), "float32 [batch]");
+        assert_eq!(product("64", "b 64 5"), "float32 [batch, 5]");
+        assert_eq!(product("64", "64"), "float32 []");
+        assert_eq!(product("b 3 4 5", "b 2 5 6"), "[batch, 3] and [batch, 2] do not broadcast");
+        assert_eq!(product("b 64", "63 2"), "rows of the second matrix: expected 64, got 63");
+    }
+
+    #[test]
+    fn integer_products_have_their_own_types() {
+        let (bytes, zero) = (typed(DType::Uint8, "b 4"), typed(DType::Int8, ""));
+        let right = typed(DType::Int8, "4 5");
+        assert_eq!(told("MatMulInteger", 17, &[bytes.clone(), right.clone()], &[]), "int32 [batch, 5]");
+        let given = [bytes, floats(""), Given::Absent, right, floats(""), Given::Absent, floats(""), zero];
+        assert_eq!(told("QLinearMatMul", 17, &given, &[]), "int8 [batch, 5]");
+    }
+
+    #[test]
+    fn einsum_binds_letters_and_the_ellipsis() {
+        let sum = |equation: &'static str, left: &str, right: &str| {
+            told("Einsum", 17, &[floats(left), floats(right)], &[("equation", text(equation))])
+        };
+        assert_eq!(sum("bhid, bhjd -> bhij", "b 12 49 32", "b 12 49 32"), "float32 [batch, 12, 49, 49]");
+        assert_eq!(sum("...ij,...jk->...ik", "b 3 4 5", "b 3 5 6"), "float32 [batch, 3, 4, 6]");
+        assert_eq!(sum("ij,jk", "4 5", "5 6"), "float32 [4, 6]");
+        assert_eq!(sum("ij,jk->ik", "4 5", "7 6"), "[5] and [7] do not broadcast");
+        assert!(sum("ij->i", "4 5", "7 6").starts_with("attribute equation"));
+    }
 }

@@ -22,3 +22,19 @@ pub(super) fn recurrent(call: &Call<'_>) -> Ruled {
     };
     Ok(vec![Fact::new(dtype, states), Fact::new(dtype, last.clone()), Fact::new(dtype, last)])
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::ir::Attribute;
+    use crate::shape::sample::{floats, text, told_all};
+
+    #[test]
+    fn states_come_per_step_and_direction() {
+        let with = [("hidden_size", Attribute::Int(16)), ("direction", text("bidirectional"))];
+        let given = [floats("9 5 8"), floats("2 64 8"), floats("2 64 16")];
+        assert_eq!(
+            told_all("LSTM", 14, &given, &with, 3),
+            ["float32 [9, 2, 5, 16]", "float32 [2, 5, 16]", "float32 [2, 5, 16]"]
+        );
+    }
+}

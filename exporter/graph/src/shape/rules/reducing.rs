@@ -63,3 +63,31 @@ pub(super) fn top(call: &Call<'_>) -> Ruled {
     best.iter_mut().skip(along).take(1).for_each(|extent| *extent = count);
     Ok(vec![Fact::new(input.dtype, best.clone()), Fact::new(INT64, best)])
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::ir::Attribute;
+    use crate::shape::sample::{floats, int, ints, list, told, told_all};
+
+    #[test]
+    fn axes_come_by_attribute_or_input() {
+        let with = [("axes", list(&[2, 3])), ("keepdims", Attribute::Int(0))];
+        assert_eq!(told("ReduceMean", 13, &[floats("b 3 8 8")], &with), "float32 [batch, 3]");
+        assert_eq!(told("ReduceSum", 13, &[floats("b 3 8 8"), ints(&[-1])], &[]), "float32 [batch, 3, 8, 1]");
+        assert_eq!(told("ReduceMax", 13, &[floats("b 3")], &[]), "float32 [1, 1]");
+        let noop = [("noop_with_empty_axes", Attribute::Int(1))];
+        assert_eq!(told("ReduceMean", 18, &[floats("b 3")], &noop), "float32 [batch, 3]");
+    }
+
+    #[test]
+    fn positions_are_int64() {
+        let with = [("axis", Attribute::Int(1)), ("keepdims", Attribute::Int(0))];
+        assert_eq!(told("ArgMax", 13, &[floats("b 10")], &with), "int64 [batch]");
+        assert_eq!(
+            told_all("TopK", 11, &[floats("b 10"), ints(&[3])], &[], 2),
+            ["float32 [batch, 3]", "int64 [batch, 3]"]
+        );
+        assert_eq!(told("TopK", 1, &[floats("b 10")], &[("k", Attribute::Int(2))]), "float32 [batch, 2]");
+        assert_eq!(told("CumSum", 14, &[floats("b 10"), int(1)], &[]), "float32 [batch, 10]");
+    }
+}

@@ -199,3 +199,119 @@ pub(super) fn tile(call: &Call<'_>) -> Ruled {
         .map(|(extent, repeat)| extent.times(repeat.extent().ok_or(Contradiction::Value { input: 1 })?));
     Ok(vec![Fact::new(input.dtype, tiled.collect::<Result<Vec<_>, _>>()?)])
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::ir::Attribute;
+    use crate::shape::sample::{floats, ints, list, told};
+
+    fn reshaped(from: &str, to: &[i64]) -> String {
+        told("Reshape", 14, &[floats(from), ints(to)], &[])
+    }
+
+    #[test]
+    fn the_batch_moves_through_a_reshape() {
+        assert_eq!(reshaped("b 16 4 4", &[0, -1]), "float32 [batch, 256]");
+        assert_eq!(reshaped("b 16 4 4", &[-1, 256]), "float32 [batch, 256]");
+        assert_eq!(reshaped("b 12 49 32", &[-1, 49, 32]), "float32 [12*batch, 49, 32]");
+        assert_eq!(reshaped("b ? 4", &[0, 0, 2, 2]), "float32 [batch, ?, 2, 2]");
+        assert_eq!(reshaped("b ? 4", &[0, 0, -1]), "float32 [batch, ?, 4]");
+        assert_eq!(reshaped("b 4", &[2, -1]), "float32 [2, 2*batch]");
+    }
+
+    #[test]
+    fn another_number_of_elements_is_refused() {
+        assert_eq!(
+            reshaped("b 16", &[0, 15]),
+            "[batch, 16] cannot become [batch, 15]: the numbers of elements differ"
+        );
+        assert_eq!(
+            reshaped("b 16", &[0, 3, -1]),
+            "[batch, 16] cannot become [batch, 3, ?]: the numbers of elements differ"
+        );
+        assert_eq!(
+            reshaped("b 16", &[1, 16]),
+            "[batch, 16] cannot become [1, 16]: the numbers of elements differ"
+        );
+        assert!(reshaped("b 16", &[-1, -1]).starts_with("input 1 has a value"));
+        assert_eq!(reshaped("4294967296 4294967296 4294967296", &[-1]), "an extent overflows");
+    }
+
+    #[test]
+    fn zero_copies_unless_told_otherwise() {
+        let with = [("allowzero", Attribute::Int(1))];
+        assert_eq!(told("Reshape", 14, &[floats("3 0"), ints(&[0, 7])], &with), "float32 [0, 7]");
+        assert_eq!(
+            told("Reshape", 1, &[floats("b 6")], &[("shape", list(&[0, 2, 3]))]),
+            "float32 [batch, 2, 3]"
+        );
+    }
+
+    #[test]
+    fn flattening_multiplies() {
+        let flat = |axis: i64| told("Flatten", 13, &[floats("b 3 4 5")], &[("axis", Attribute::Int(axis))]);
+        assert_eq!(flat(1), "float32 [batch, 60]");
+        assert_eq!(flat(2), "float32 [3*batch, 20]");
+        assert_eq!(flat(0), "float32 [1, 60*batch]");
+        assert_eq!(flat(4), "float32 [60*batch, 1]");
+        assert_eq!(flat(-1), "float32 [12*batch, 5]");
+    }
+
+    #[test]
+    fn axes_of_one_come_and_go() {
+        let axes = [("axes", list(&[1, -1]))];
+        assert_eq!(told("Squeeze", 11, &[floats("b 1 3 1")], &axes), "float32 [batch, 3]");
+        assert_eq!(told("Squeeze", 13, &[floats("b 1 3 1")], &[]), "float32 [batch, 3]");
+        assert_eq!(
+            told("Squeeze", 13, &[floats("b 1 3 1"), ints(&[2])], &[]),
+            "squeezed extent: expected 1, got 3"
+        );
+        assert_eq!(told("Unsqueeze", 11, &[floats("b 3")], &axes), "float32 [batch, 1, 3, 1]");
+        assert_eq!(told("Unsqueeze", 13, &[floats("b 3"), ints(&[0])], &[]), "float32 [1, batch, 3]");
+    }
+
+    #[test]
+    fn copies_stretch_and_repeat() {
+        assert_eq!(told("Expand", 13, &[floats("b 1 3"), ints(&[4, 1])], &[]), "float32 [batch, 4, 3]");
+        assert_eq!(
+            told("Expand", 13, &[floats("b 3"), ints(&[2])], &[]),
+            "[batch, 3] and [2] do not broadcast"
+        );
+        assert_eq!(told("Tile", 13, &[floats("b 3"), ints(&[2, 3])], &[]), "float32 [2*batch, 9]");
+    }
+
+    proptest! {
+        /// What is told for a free batch holds for every fixed one.
+        #[test]
+        fn a_free_batch_stands_for_every_fixed_one(
+            inner in prop::collection::vec(1usize..7, 0..4),
+            cuts in prop::collection::vec(0usize..5, 0..3),
+            batch in 1usize..9,
+        ) {
+            // A target with the same elements: neighbouring extents joined, the first left over.
+            let mut target: Vec<i64> = inner.iter().map(|extent| *extent as i64).collect();
+            for cut in cuts {
+                if cut + 1 < target.len() {
+                    let joined = target.remove(cut + 1);
+                    target[cut] *= joined;
+                }
+            }
+            target.insert(0, -1);
+            let tail: String = inner.iter().map(|extent| format!(" {extent}")).collect();
+            let free = reshaped(&format!("b{tail}"), &target);
+            let fixed = reshaped(&format!("{batch}{tail}"), &target);
+            prop_assert_eq!(free.replace("batch", &batch.to_string()), fixed);
+        }
+
+        #[test]
+        fn no_target_breaks_inference(
+            from in prop::collection::vec(prop_oneof![0usize..5, Just(usize::MAX), Just(1 << 40)], 0..5),
+            to in prop::collection::vec(prop_oneof![-3i64..5, any::<i64>()], 0..5),
+        ) {
+            let from: String = from.iter().map(|extent| format!("{extent} ")).collect();
+            reshaped(&from, &to);
+        }
+    }
+}

@@ -92,3 +92,36 @@ pub(super) fn affine_grid(call: &Call<'_>) -> Ruled {
     };
     Ok(vec![Fact::new(call.dtype(0), extents)])
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::ir::Attribute;
+    use crate::shape::sample::{Given, floats, ints, list, reals, told};
+
+    #[test]
+    fn scales_and_sizes_are_both_understood() {
+        let scales = || reals(&[1.0, 1.0, 2.0, 1.5]);
+        assert_eq!(told("Upsample", 9, &[floats("b 3 7 7"), scales()], &[]), "float32 [batch, 3, 14, 10]");
+        assert_eq!(told("Resize", 10, &[floats("b 3 7 7"), scales()], &[]), "float32 [batch, 3, 14, 10]");
+        let given = [floats("b 3 7 7"), Given::Absent, scales()];
+        assert_eq!(told("Resize", 13, &given, &[]), "float32 [batch, 3, 14, 10]");
+        let sizes = [floats("b 3 7 7"), Given::Absent, Given::Absent, ints(&[9, 5])];
+        assert_eq!(told("Resize", 18, &sizes, &[("axes", list(&[2, 3]))]), "float32 [batch, 3, 9, 5]");
+        let with = [("scales", Attribute::Floats(vec![1.0, 1.0, 2.0, 2.0]))];
+        assert_eq!(told("Upsample", 7, &[floats("b 3 7 7")], &with), "float32 [batch, 3, 14, 14]");
+    }
+
+    #[test]
+    fn scales_must_be_positive_numbers() {
+        let given = [floats("b 3 7 7"), Given::Absent, reals(&[1.0, 1.0, f32::NAN, 0.0])];
+        assert_eq!(told("Resize", 13, &given, &[]), "input 2 has a value that the operator does not allow");
+    }
+
+    #[test]
+    fn a_grid_says_where_to_sample() {
+        assert_eq!(
+            told("GridSample", 16, &[floats("b 3 7 7"), floats("b 4 5 2")], &[]),
+            "float32 [batch, 3, 4, 5]"
+        );
+    }
+}

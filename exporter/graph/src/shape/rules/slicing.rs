@@ -103,3 +103,62 @@ pub(super) fn slice(call: &Call<'_>) -> Ruled {
     };
     Ok(vec![Fact::new(input.dtype, extents.iter().zip(&cuts).map(cut).collect::<Vec<_>>())])
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::shape::sample::{Given, floats, ints, list, told};
+
+    fn sliced(extents: &str, starts: &[i64], ends: &[i64], axes: &[i64], steps: &[i64]) -> String {
+        let given = [floats(extents), ints(starts), ints(ends), ints(axes), ints(steps)];
+        told("Slice", 13, &given, &[])
+    }
+
+    #[test]
+    fn ends_are_clamped_and_counted_from_the_back() {
+        assert_eq!(sliced("b 10", &[2], &[i64::MAX], &[1], &[1]), "float32 [batch, 8]");
+        assert_eq!(sliced("b 10", &[-3], &[-1], &[1], &[1]), "float32 [batch, 2]");
+        assert_eq!(sliced("b 10", &[0], &[10], &[-1], &[3]), "float32 [batch, 4]");
+        assert_eq!(sliced("b 10", &[5], &[2], &[1], &[1]), "float32 [batch, 0]");
+    }
+
+    #[test]
+    fn negative_steps_walk_back() {
+        assert_eq!(sliced("b 10", &[-1], &[i64::MIN], &[1], &[-1]), "float32 [batch, 10]");
+        assert_eq!(sliced("b 10", &[8], &[1], &[1], &[-2]), "float32 [batch, 4]");
+    }
+
+    #[test]
+    fn the_batch_stays_whole_or_gives_single_images() {
+        assert_eq!(sliced("b 4", &[0], &[i64::from(i32::MAX)], &[0], &[1]), "float32 [batch, 4]");
+        assert_eq!(sliced("b 4", &[0], &[1], &[0], &[1]), "float32 [1, 4]");
+        assert_eq!(sliced("b 4", &[-1], &[i64::MAX], &[0], &[1]), "float32 [1, 4]");
+        assert_eq!(sliced("b 4", &[1], &[i64::MAX], &[0], &[1]), "float32 [?, 4]");
+    }
+
+    #[test]
+    fn before_opset_10_attributes_say_where() {
+        let with = [("starts", list(&[1, 0])), ("ends", list(&[3, 2]))];
+        assert_eq!(told("Slice", 9, &[floats("5 6 7")], &with), "float32 [2, 2, 7]");
+        let with = [("starts", list(&[1])), ("ends", list(&[3])), ("axes", list(&[2]))];
+        assert_eq!(told("Slice", 9, &[floats("5 6 7")], &with), "float32 [5, 6, 2]");
+    }
+
+    #[test]
+    fn ends_that_are_computed_leave_only_their_axis_open() {
+        let given = [
+            floats("b 6 7"),
+            ints(&[0]),
+            Given::Input(offramp_models::DType::Int64, Some(vec![crate::ir::Dim::Known(1)])),
+            ints(&[1]),
+        ];
+        assert_eq!(told("Slice", 13, &given, &[]), "float32 [batch, ?, 7]");
+    }
+
+    #[test]
+    fn a_step_of_zero_is_refused() {
+        assert_eq!(
+            sliced("b 10", &[0], &[1], &[1], &[0]),
+            "input 4 has a value that the operator does not allow"
+        );
+    }
+}

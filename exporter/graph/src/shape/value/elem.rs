@@ -46,6 +46,11 @@ impl Elem {
         }
     }
 
+    /// As [`Elem::extent`], where a float may stand for a whole number.
+    pub fn count(self) -> Option<Extent> {
+        self.cast(DType::Int64).extent()
+    }
+
     pub fn linear(self) -> Option<Linear> {
         match self {
             Self::Whole(linear) => Some(linear),

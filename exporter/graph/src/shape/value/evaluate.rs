@@ -179,3 +179,157 @@ fn choose(condition: &Value, yes: &Value, no: &Value, dims: &[usize]) -> Option<
         })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::ir::{Attribute, Dim, ElementType, Graph, Initializer, Model, Node, ValueInfo};
+    use crate::shape::infer;
+    use crate::shape::sample::{attributes, int_tensor, list};
+    use offramp_models::DType;
+
+    type Constant<'a> = (&'a str, &'a [usize], &'a [i64]);
+    type Call<'a> = (&'a str, &'a [&'a str], &'a [(&'a str, Attribute)]);
+
+    /// The elements that the last of `calls` gives, on `image` `[batch, 3, 8, 8]`; call `k` gives `nk`.
+    fn followed(constants: &[Constant<'_>], calls: &[Call<'_>]) -> Vec<String> {
+        let dims = [Dim::Named("batch".into()), Dim::Known(3), Dim::Known(8), Dim::Known(8)];
+        let dtype = Some(ElementType::Known(DType::Float32));
+        let mut graph = Graph::default();
+        graph.inputs.push(ValueInfo { name: "image".into(), dtype, dims: Some(dims.to_vec()) });
+        for (name, dims, values) in constants {
+            let tensor = int_tensor(dims, values);
+            graph.initializers.push(Initializer { name: (*name).to_owned(), tensor });
+        }
+        for (at, (op, inputs, with)) in calls.iter().enumerate() {
+            graph.nodes.push(Node {
+                op: (*op).to_owned(),
+                inputs: inputs.iter().map(|name| (*name).to_owned()).collect(),
+                outputs: vec![format!("n{at}")],
+                attributes: attributes(with),
+                ..Default::default()
+            });
+        }
+        let last = format!("n{}", calls.len() - 1);
+        let model = Model { opsets: [(String::new(), 17)].into(), graph, ..Default::default() };
+        let shapes = infer(&model).unwrap();
+        let elem = |elem: &super::Elem| match elem {
+            super::Elem::Whole(linear) => match linear.known() {
+                Some(known) => known.to_string(),
+                None => format!("{}+{}b", linear.constant, linear.batch),
+            },
+            super::Elem::Real(real) => format!("{real:?}"),
+            super::Elem::Unknown => "?".into(),
+        };
+        shapes.value(&last).map(|value| value.elems().iter().map(elem).collect()).unwrap_or_default()
+    }
+
+    #[test]
+    fn extents_are_picked_and_joined() {
+        let axis = [("axis", Attribute::Int(0))];
+        let told = followed(
+            &[("first", &[], &[0]), ("axes", &[1], &[0]), ("rest", &[2], &[-1, 7])],
+            &[
+                ("Shape", &["image"], &[]),
+                ("Gather", &["n0", "first"], &axis),
+                ("Unsqueeze", &["n1", "axes"], &[]),
+                ("Concat", &["n2", "rest"], &axis),
+            ],
+        );
+        assert_eq!(told, ["0+1b", "-1", "7"]);
+    }
+
+    #[test]
+    fn windows_leave_the_batch_and_return_to_it() {
+        let told = followed(
+            &[("windows", &[], &[4]), ("image_size", &[], &[192])],
+            &[
+                ("Size", &["image"], &[]),
+                ("Mul", &["n0", "windows"], &[]),
+                ("Div", &["n1", "image_size"], &[]),
+            ],
+        );
+        assert_eq!(told, ["0+4b"]);
+    }
+
+    #[test]
+    fn a_batch_never_equals_minus_one() {
+        let told = followed(
+            &[("marks", &[4], &[-1, -1, 8, 8]), ("ones", &[4], &[1, 1, 1, 1])],
+            &[
+                ("Shape", &["image"], &[]),
+                ("Equal", &["n0", "marks"], &[]),
+                ("Where", &["n1", "ones", "n0"], &[]),
+            ],
+        );
+        assert_eq!(told, ["0+1b", "3", "1", "1"]);
+    }
+
+    #[test]
+    fn extents_survive_float_arithmetic() {
+        let told = followed(
+            &[],
+            &[
+                ("Shape", &["image"], &[("start", Attribute::Int(2))]),
+                ("Cast", &["n0"], &[("to", Attribute::Int(1))]),
+                ("Sqrt", &["n1"], &[]),
+                ("Floor", &["n2"], &[]),
+                ("Cast", &["n3"], &[("to", Attribute::Int(7))]),
+            ],
+        );
+        assert_eq!(told, ["2", "2"]);
+    }
+
+    #[test]
+    fn pad_arithmetic_of_legacy_exports_folds() {
+        let zeros = [("value", Attribute::Tensor(int_tensor(&[1], &[0])))];
+        let constants: [Constant<'_>; 8] = [
+            ("pads", &[6], &[0, 0, 0, 0, 8, 8]),
+            ("missing", &[1], &[2]),
+            ("pairs", &[2], &[-1, 2]),
+            ("last", &[1], &[-1]),
+            ("lowest", &[1], &[i64::MIN + 1]),
+            ("axis", &[1], &[0]),
+            ("back", &[1], &[-1]),
+            ("flat", &[1], &[-1]),
+        ];
+        let told = followed(
+            &constants,
+            &[
+                ("ConstantOfShape", &["missing"], &zeros),
+                ("Concat", &["pads", "n0"], &[("axis", Attribute::Int(0))]),
+                ("Reshape", &["n1", "pairs"], &[]),
+                ("Slice", &["n2", "last", "lowest", "axis", "back"], &[]),
+                ("Transpose", &["n3"], &[("perm", list(&[1, 0]))]),
+                ("Reshape", &["n4", "flat"], &[]),
+            ],
+        );
+        assert_eq!(told, ["0", "8", "0", "0", "0", "8", "0", "0"]);
+    }
+
+    #[test]
+    fn index_tables_fold() {
+        let told = followed(
+            &[("zero", &[], &[0]), ("four", &[], &[4]), ("one", &[], &[1]), ("column", &[2, 1], &[4, 0])],
+            &[
+                ("Range", &["zero", "four", "one"], &[]),
+                ("Add", &["n0", "column"], &[]),
+                ("ReduceMax", &["n1"], &[("axes", list(&[0])), ("keepdims", Attribute::Int(0))]),
+                ("Greater", &["n2", "four"], &[]),
+                ("NonZero", &["n3"], &[]),
+            ],
+        );
+        assert_eq!(told, ["1", "2", "3"]);
+    }
+
+    #[test]
+    fn what_overflows_is_unknown() {
+        let told = followed(
+            &[("most", &[1], &[i64::MAX])],
+            &[("Add", &["most", "most"], &[]), ("Cast", &["n0"], &[("to", Attribute::Int(6))])],
+        );
+        assert_eq!(told, ["?"]);
+        let told =
+            followed(&[("most", &[1], &[i64::MAX])], &[("Cast", &["most"], &[("to", Attribute::Int(6))])]);
+        assert_eq!(told, ["?"]);
+    }
+}

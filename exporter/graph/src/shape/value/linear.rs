@@ -98,11 +98,61 @@ impl Linear {
         if meets { None } else { Some(false) }
     }
 
+    /// The larger of both, if it is the same one for every batch.
     pub fn larger(self, other: Self) -> Option<Self> {
-        self.at_least(other).map(|first| if first { self } else { other })
+        match (self.at_least(other), other.at_least(self)) {
+            (Some(true), _) => Some(self),
+            (_, Some(true)) => Some(other),
+            _ => None,
+        }
     }
 
+    /// The smaller of both, if it is the same one for every batch.
     pub fn smaller(self, other: Self) -> Option<Self> {
-        self.at_least(other).map(|first| if first { other } else { self })
+        self.larger(other).map(|larger| if larger == self { other } else { self })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BATCH: Linear = Linear { constant: 0, batch: 1 };
+
+    fn twice(batch: Linear) -> Linear {
+        batch.plus(batch).unwrap()
+    }
+
+    #[test]
+    fn arithmetic_keeps_the_batch_apart() {
+        let three = Linear::new(3);
+        assert_eq!(BATCH.times(three).unwrap().over(three), Some(BATCH));
+        assert_eq!(twice(BATCH).plus(three), Some(Linear { constant: 3, batch: 2 }));
+        assert_eq!(twice(BATCH).minus(BATCH), Some(BATCH));
+        assert_eq!(twice(BATCH).over(BATCH), Some(Linear::new(2)));
+        assert_eq!(BATCH.over(three), None);
+        assert_eq!(BATCH.times(BATCH), None);
+        assert_eq!(Linear::new(i64::MAX).plus(BATCH).unwrap().plus(Linear::new(1)), None);
+        assert_eq!(Linear::new(i64::MIN).over(Linear::new(-1)), None);
+    }
+
+    #[test]
+    fn remainders_have_the_sign_of_the_divisor() {
+        assert_eq!(Linear::new(-7).modulo(3), Some(Linear::new(2)));
+        assert_eq!(Linear::new(7).modulo(-3), Some(Linear::new(-2)));
+        assert_eq!(twice(BATCH).modulo(2), Some(Linear::new(0)));
+        assert_eq!(BATCH.modulo(0), None);
+    }
+
+    #[test]
+    fn comparisons_hold_for_every_batch_or_say_nothing() {
+        assert_eq!(BATCH.at_least(Linear::new(1)), Some(true));
+        assert_eq!(BATCH.at_least(Linear::new(2)), None);
+        assert_eq!(BATCH.at_least(Linear::new(i64::from(i32::MAX))), Some(false));
+        assert_eq!(BATCH.equals(Linear::new(-1)), Some(false));
+        assert_eq!(BATCH.equals(Linear::new(1)), None);
+        assert_eq!(BATCH.equals(BATCH), Some(true));
+        assert_eq!(Linear::new(0).larger(BATCH.minus(Linear::new(1)).unwrap()), BATCH.minus(Linear::new(1)));
+        assert_eq!(BATCH.smaller(Linear::new(i64::MAX)), Some(BATCH));
     }
 }
