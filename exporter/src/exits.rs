@@ -81,8 +81,7 @@ fn exit_at(
     spec: &dyn Fn(&str) -> Option<TensorSpec>,
 ) -> Result<FoundExit, ExportError> {
     let Some(producer) = index.producer(&name).and_then(|node| graph.nodes.get(node)) else {
-        let nearest = nearest(graph, &name);
-        return Err(ExportError::UnknownExit { tensor: name, nearest });
+        return Err(unknown(graph, &name));
     };
     let (logits, activation) = before_softmax(graph, index, &name, producer)?;
     let found = spec(&logits);
@@ -94,6 +93,11 @@ fn exit_at(
         _ => return Err(not_logits(name, found)),
     };
     Ok(FoundExit { name, logits, activation, classes })
+}
+
+/// The error for a name that no node gives.
+pub(crate) fn unknown(graph: &Graph, name: &str) -> ExportError {
+    ExportError::UnknownExit { tensor: name.to_owned(), nearest: nearest(graph, name) }
 }
 
 fn not_logits(tensor: String, found: Option<TensorSpec>) -> ExportError {

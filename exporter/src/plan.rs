@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use offramp_graph::fold::Folded;
-use offramp_graph::ir::{Dim, ElementType, Model, ValueInfo};
+use offramp_graph::ir::{Dim, ElementType, Graph, Model, ValueInfo};
 use offramp_graph::macs::{self, Counting, MacsByNode};
 use offramp_graph::shape::Shapes;
 use offramp_graph::{Index, partition};
@@ -85,6 +85,7 @@ pub fn plan(path: &Path, options: &PlanOptions) -> Result<Plan, ExportError> {
 
     let input = image::describe(&model.graph, options.normalisation.clone())?;
     free_batch(&mut model, &input);
+    keep_exits(&mut model.graph, &options.exits.tensors)?;
     let Folded { model, shapes, .. } = fold::fold(model)?;
     let found = {
         let index = Index::new(&model.graph);
@@ -108,6 +109,23 @@ fn free_batch(model: &mut Model, input: &Input) {
     {
         *batch = Dim::Named("batch".to_owned());
     }
+}
+
+/// Makes named exits the graph's outputs, so that folding keeps them under their names.
+fn keep_exits(graph: &mut Graph, exits: &[String]) -> Result<(), ExportError> {
+    if exits.is_empty() {
+        return Ok(());
+    }
+    let made: HashSet<&str> = graph.nodes.iter().flat_map(|node| &node.outputs).map(String::as_str).collect();
+    if let Some(unknown) = exits.iter().find(|exit| !made.contains(exit.as_str())) {
+        return Err(exits::unknown(graph, unknown));
+    }
+    let output = |exit: &String| {
+        let stated = graph.outputs.iter().find(|output| output.name == *exit);
+        stated.cloned().unwrap_or_else(|| ValueInfo::float32(exit))
+    };
+    graph.outputs = exits.iter().map(output).collect();
+    Ok(())
 }
 
 fn value_info(spec: &TensorSpec) -> ValueInfo {

@@ -181,9 +181,11 @@ fn whole(path: &Path, manifest: &Manifest) -> Result<Whole, ExportError> {
         }
     }
     let is_output = |exit: &Exit| model.graph.outputs.iter().any(|output| output.name == exit.logits);
-    if manifest.exits.iter().all(is_output) {
+    if manifest.exits.iter().all(is_output) && model.functions.is_empty() {
         return Ok(Whole::AsIs);
     }
+    // Not every engine knows local functions.
+    model.inline()?;
     let made: HashSet<&str> =
         model.graph.nodes.iter().flat_map(|node| &node.outputs).map(String::as_str).collect();
     if let Some(exit) = manifest.exits.iter().find(|exit| !made.contains(exit.logits.as_str())) {

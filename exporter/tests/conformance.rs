@@ -100,10 +100,9 @@ fn what_must_be_refused_is_refused_by_name() {
         let message = anyhow_chain(&error);
         for name in facts["names"].as_array().unwrap() {
             let name = name.as_str().unwrap();
-            assert!(
-                message.to_lowercase().contains(&name.to_lowercase()),
-                "{case}: no \"{name}\" in: {message}"
-            );
+            if !message.to_lowercase().contains(&name.to_lowercase()) {
+                unnamed.push(format!("{case}: no \"{name}\" in: {message}"));
+            }
         }
     }
     assert!(unnamed.is_empty(), "{}", unnamed.join("\n"));
@@ -161,7 +160,7 @@ fn composed_logits_match(backend: &dyn Backend) {
         );
         for first in (0..3).step_by(batch) {
             let chunk = images.rows(first, batch);
-            let logits = compose(&prepared.pipeline, chunk.view(), batch);
+            let logits = compose(&prepared.pipeline, chunk.view(), batch).unwrap();
             for (exit, row) in prepared.pipeline.exits().iter().zip(&logits) {
                 let expected = arrays[&exit.name].rows(first, batch).floats();
                 assert_eq!(row.len(), batch * classes);

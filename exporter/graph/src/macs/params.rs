@@ -19,7 +19,7 @@ pub(super) fn params<'n>(
     let mut sum = 0u64;
     for (at, name) in node.inputs.iter().enumerate() {
         let Some(tensor) = weights.get(name.as_str()) else { continue };
-        if is_weight(node, at, tensor.dtype) && seen.insert(name) {
+        if !tensor.dims.is_empty() && is_weight(node, at, tensor.dtype) && seen.insert(name) {
             let elements = tensor.dims.iter().try_fold(1usize, |product, dim| product.checked_mul(*dim))?;
             sum = sum.checked_add(u64::try_from(elements).ok()?)?;
         }
@@ -27,7 +27,8 @@ pub(super) fn params<'n>(
     Some(sum)
 }
 
-/// Whether an initializer at this input is computed with: not a scale, a limit, an extent or an index.
+/// Whether an initializer at this input is computed with: not a scale, a limit, an extent or an index. Scalars are the
+/// arithmetic's own (`1 / sqrt(d)`, the half of a Gelu) and are left out before.
 fn is_weight(node: &Node, at: usize, dtype: ElementType) -> bool {
     match node.op.as_str() {
         "QLinearConv" => matches!(at, 3 | 8),
