@@ -2,11 +2,14 @@
 //!
 //! A graph is prepared for one image, because that is what tract runs fastest; a batch is that many images one after
 //! another, and choosing images copies nothing. A network that insists on a batch runs at that batch only. Operators
-//! run on the calling thread, whatever [`RunnerOptions::threads`] says.
+//! run on the calling thread, whatever [`RunnerOptions::threads`] says. Dense convolutions that move by one do not go
+//! through im2col and a product of matrices, which is most of tract's time on small images: see `planes`.
 
 mod buffer;
+mod direct;
 mod element;
 mod load;
+mod planes;
 mod runner;
 
 use super::{Backend, BackendError, Description, GraphSource, Runner, RunnerOptions};

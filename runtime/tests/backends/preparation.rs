@@ -7,7 +7,10 @@ use offramp_models::{
     Bundle, BundleError, Classes, DType, Exit, Input, Layout, Manifest, Segment, Sha256, Source, TensorSpec,
 };
 use offramp_runtime::backend::ort::{OrtBackend, Provider};
-use offramp_runtime::backend::{Backend, HostTensor, Value};
+use offramp_runtime::backend::tract::TractBackend;
+use offramp_runtime::backend::{
+    Backend, BackendError, Description, GraphSource, HostTensor, Runner, RunnerOptions, Value,
+};
 use offramp_runtime::pipeline::{Feed, Pipeline};
 use offramp_runtime::prepare::{Note, PrepareError, PrepareOptions, Prepared, Progress, Segments, prepare};
 
@@ -146,6 +149,39 @@ fn a_segment_that_was_changed_is_refused() {
         let result = prepare(&bundle, &*engine, &PrepareOptions::default(), &mut |_| {});
         assert!(matches!(result, Err(PrepareError::Bundle(BundleError::Tampered { .. }))));
     }
+}
+
+/// tract, claiming what it cannot do.
+struct Boasting;
+
+impl Backend for Boasting {
+    fn describe(&self) -> Description {
+        TractBackend::new().describe()
+    }
+
+    fn prepare(
+        &self,
+        graph: &GraphSource<'_>,
+        options: &RunnerOptions,
+    ) -> Result<Box<dyn Runner>, BackendError> {
+        TractBackend::new().prepare(graph, options)
+    }
+
+    fn saves_optimised(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn where_no_optimised_graph_can_be_cut_the_bundled_segments_run_and_a_note_says_why() {
+    let (folder, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let prepared = quietly(&bundle(folder.path()), &Boasting, Some(cache.path().to_owned()));
+    assert_eq!(prepared.segments, Segments::AsBundled);
+    let [Note::Uncut { source }] = &prepared.notes[..] else { panic!("{:?}", prepared.notes) };
+    assert!(source.to_string().contains("optimised.onnx"), "{source}");
+    let (images, logits) = expected("residual");
+    assert_close(&run(&prepared.pipeline, &images, 3, None)[1], &logits[1].concat(), "bundled");
+    assert_eq!(std::fs::read_dir(cache.path()).unwrap().count(), 0, "nothing is left lying about");
 }
 
 #[test]

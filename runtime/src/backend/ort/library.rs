@@ -25,7 +25,7 @@ pub struct Silence(());
 /// environment, because the library reads it with C's `getenv`.
 ///
 /// # Safety
-/// No other thread may read or write the environment meanwhile, except through [`std::env`]: call it first in `main`,
+/// No other thread may read or write the environment meanwhile, except through `std::env`: call it first in `main`,
 /// before any thread exists.
 pub unsafe fn silence_telemetry() -> Silence {
     // SAFETY: the caller keeps other threads away from the environment.

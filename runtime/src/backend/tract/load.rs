@@ -14,7 +14,7 @@ use tract_onnx::tract_hir::internal::{DimLike, SymbolValues};
 use tract_onnx::tract_hir::tract_core::ops::cast::cast;
 
 use super::super::{BackendError, EngineError, GraphSource, Origin};
-use super::element;
+use super::{direct, element};
 
 /// A plan, and what goes in and comes out of it.
 pub(super) struct Loaded {
@@ -52,7 +52,7 @@ pub(super) fn load(graph: &GraphSource<'_>) -> Result<Loaded, BackendError> {
     let mut model = parse(graph, &proto).map_err(refuse)?;
     operators(graph, &model)?;
     let inputs = concretise(graph, &mut model)?;
-    let model = plain_integers(model).and_then(TypedModel::into_optimized).map_err(refuse)?;
+    let model = optimise(model).map_err(refuse)?;
     let free = inputs.iter().any(|edge| edge.spec.shape.contains(&None));
     let batch = inputs.first().and_then(|edge| edge.row.first().copied());
     let fixed = batch.filter(|_| !free);
@@ -154,6 +154,12 @@ fn concretise(graph: &GraphSource<'_>, model: &mut InferenceModel) -> Result<Vec
 fn at_one(dim: &TDim) -> Option<usize> {
     let ones = dim.symbols().into_iter().fold(SymbolValues::default(), |ones, symbol| ones.with(&symbol, 1));
     dim.eval(&ones).to_usize().ok()
+}
+
+fn optimise(model: InferenceModel) -> TractResult<TypedModel> {
+    let mut model = plain_integers(model)?.into_decluttered()?;
+    direct::replace(&mut model)?;
+    model.into_optimized()
 }
 
 /// Outputs that tract made dimensions of, as the 64-bit integers that the file means.
