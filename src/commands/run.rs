@@ -85,6 +85,11 @@ impl Run {
         let data = self.input.open(bundle.manifest())?;
         let session = Session::open(&self.bundle, &self.engine, self.cache.as_deref())?;
         output::note(format!("policy: {} ({})", chosen.spec, chosen.origin));
+        if let Some(calibrated_on) = chosen.calibrated_on
+            && data.digest()? == calibrated_on
+        {
+            output::note("warning: the policy was calibrated on these very images; its figures here prove nothing");
+        }
         let report = self.measure(&session, &chosen, data.as_ref())?;
         if self.json {
             output::json(&report)?
@@ -96,6 +101,7 @@ impl Run {
 
     fn measure(&self, session: &Session, chosen: &Chosen, data: &dyn Dataset) -> anyhow::Result<Report> {
         let mut feed = Feed::new(data, &session.bundle)?;
+        output::note(format!("input: {}; {}", data.describe(), feed.describe()));
         let mut executor = Executor::new(&session.pipeline, chosen.policy.as_ref(), self.batch)?;
         let mut tally = Tally::new(session.pipeline.exits().len());
         let mut trace = self.trace.as_ref().map(|path| TraceFile::create(path)).transpose()?;
