@@ -73,7 +73,12 @@ pub fn explain(error: &anyhow::Error) -> Status {
     if let Some(hint) = find_hint(error) {
         eprintln!("\nhint: {hint}");
     }
-    if error.downcast_ref::<UsageError>().is_some() { Status::Usage } else { Status::Failed }
+    if is_usage(error) { Status::Usage } else { Status::Failed }
+}
+
+fn is_usage(error: &anyhow::Error) -> bool {
+    let hinted = error.downcast_ref::<Hinted>();
+    error.is::<UsageError>() || hinted.is_some_and(|hinted| is_usage(&hinted.source))
 }
 
 fn broken_pipe(error: &anyhow::Error) -> bool {

@@ -200,6 +200,15 @@ fn a_changed_segment_is_refused_by_name() {
 }
 
 #[test]
+fn another_network_does_not_pass_for_the_one_that_was_split() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = bundle(folder.path());
+    let other = root().join("models/zoo/resnet20-sdn-joint-cifar10.onnx");
+    let (status, message) = refusal(&["verify", text(&bundle), "--against", text(&other), "--backend", "tract"]);
+    assert_eq!(status, 3, "{message}");
+}
+
+#[test]
 fn contradictory_flags_are_usage_errors() {
     let folder = tempfile::tempdir().unwrap();
     let bundle = bundle(folder.path());
