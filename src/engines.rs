@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use clap::Args;
 use offramp_runtime::backend::ort::{self, Library, OrtBackend, Pool, Provider, Silence};
 use offramp_runtime::backend::tract::TractBackend;
-use offramp_runtime::backend::{Backend, BackendError, LibraryError};
+use offramp_runtime::backend::{Backend, BackendError, Description, LibraryError};
 
 /// Set once by `main`; without it ONNX Runtime is not loaded.
 static SILENCE: OnceLock<Silence> = OnceLock::new();
@@ -78,12 +78,28 @@ pub struct Candidate {
     pub why: String,
 }
 
+impl Candidate {
+    /// Backend and provider: `ort cuda`.
+    pub fn name(&self) -> String {
+        let Description { name, provider, .. } = self.backend.describe();
+        format!("{name} {provider}")
+    }
+}
+
 impl EngineFlags {
     /// The engines to try, best first; one unless the choice is `auto`.
     ///
     /// # Errors
     /// When ONNX Runtime was asked for and cannot be loaded.
     pub fn candidates(&self) -> anyhow::Result<Vec<Candidate>> {
+        self.candidates_with_cache(None)
+    }
+
+    /// As [`EngineFlags::candidates`]; TensorRT keeps its engines under `cache`.
+    ///
+    /// # Errors
+    /// As [`EngineFlags::candidates`].
+    pub fn candidates_with_cache(&self, cache: Option<&Path>) -> anyhow::Result<Vec<Candidate>> {
         let asked = || "asked for".to_owned();
         let ort = |provider| -> anyhow::Result<Vec<Candidate>> {
             let library = self.library().map_err(BackendError::Library)?;
@@ -95,7 +111,9 @@ impl EngineFlags {
             }
             BackendChoice::OrtCpu => ort(Provider::Cpu),
             BackendChoice::OrtCuda => ort(Provider::Cuda),
-            BackendChoice::OrtTensorRt { fp16 } => ort(Provider::TensorRt { fp16, cache: None }),
+            BackendChoice::OrtTensorRt { fp16 } => {
+                ort(Provider::TensorRt { fp16, cache: cache.map(|folder| folder.join("tensorrt")) })
+            }
             BackendChoice::Auto => Ok(self.automatic()),
         }
     }

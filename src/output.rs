@@ -11,9 +11,11 @@ use serde::Serialize;
 /// # Errors
 /// When stdout cannot be written.
 pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
+    // Not straight into stdout: the error of a closed pipe must stay an io::Error.
+    let mut bytes = serde_json::to_vec_pretty(value)?;
+    bytes.push(b'\n');
     let mut out = io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, value)?;
-    writeln!(out)?;
+    out.write_all(&bytes)?;
     out.flush()?;
     Ok(())
 }

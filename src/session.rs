@@ -38,12 +38,12 @@ impl Session {
     pub fn open(bundle: &Path, engine: &EngineFlags, cache: Option<&Path>) -> anyhow::Result<Self> {
         let bundle = Bundle::open(bundle)?;
         let cache = cache.map_or_else(|| bundle.dir().join(".prepared"), PathBuf::from);
+        let mut candidates = engine.candidates_with_cache(Some(&cache))?.into_iter();
         let options = PrepareOptions {
             threads: engine.thread_count(),
             cache: Some(cache),
             ..PrepareOptions::default()
         };
-        let mut candidates = engine.candidates()?.into_iter();
         loop {
             let candidate = candidates.next().context("no backend is left to try")?;
             let spinner = output::spinner("preparing");
@@ -57,6 +57,11 @@ impl Session {
                 Ok(prepared) => {
                     let Description { name, provider, version } = &backend;
                     output::note(format!("backend: {name} {provider} {version} ({})", candidate.why));
+                    if *name == "tract" && (engine.no_spinning || engine.threads.is_some_and(|n| n > 1)) {
+                        output::note(
+                            "note: tract runs on one thread, --threads and --no-spinning do nothing",
+                        );
+                    }
                     for note in &prepared.notes {
                         output::note(format!("note: {}", chain(note)));
                     }

@@ -3,6 +3,7 @@
 use std::io;
 
 use offramp_runtime::backend::{BackendError, LibraryError};
+use offramp_runtime::prepare::PrepareError;
 
 /// The process's status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,17 +92,30 @@ fn find_hint(error: &anyhow::Error) -> Option<String> {
     if let Some(hinted) = error.downcast_ref::<Hinted>() {
         return Some(hinted.hint.clone());
     }
-    error.chain().find_map(|cause| match cause.downcast_ref::<BackendError>()? {
-        BackendError::Library(LibraryError::NotFound { .. }) => Some(
-            "set ORT_DYLIB_PATH to libonnxruntime.so, run scripts/set-up, or use --backend tract".to_owned(),
-        ),
-        BackendError::Library(LibraryError::TooOld { .. }) => {
-            Some("set ORT_DYLIB_PATH to a newer library, or use --backend tract".to_owned())
+    let advice = match backend_error(error)? {
+        BackendError::Library(LibraryError::NotFound { .. }) => {
+            "set ORT_DYLIB_PATH to libonnxruntime.so, run scripts/set-up, or use --backend tract"
         }
-        BackendError::Provider { .. } => Some(
-            "`offramp doctor` lists the providers of this machine; --backend ort runs on the CPU".to_owned(),
-        ),
-        BackendError::Operator { .. } => Some("try another --backend".to_owned()),
-        _ => None,
+        BackendError::Library(_) => "set ORT_DYLIB_PATH to another library, or use --backend tract",
+        BackendError::Provider { .. } => {
+            "`offramp doctor` lists the providers of this machine; --backend ort runs on the CPU"
+        }
+        BackendError::Operator { .. } => "try another --backend",
+        _ => return None,
+    };
+    Some(advice.to_owned())
+}
+
+/// The engine's error in a chain; transparent wrappers hide it from [`std::error::Error::source`].
+fn backend_error(error: &anyhow::Error) -> Option<&BackendError> {
+    error.chain().find_map(|cause| {
+        #[cfg(feature = "full")]
+        if let Some(error) = cause.downcast_ref::<offramp_exporter::ExportError>() {
+            return error.refused_by_backend();
+        }
+        match cause.downcast_ref::<PrepareError>() {
+            Some(PrepareError::Backend(error)) => Some(error),
+            _ => cause.downcast_ref(),
+        }
     })
 }

@@ -1,5 +1,7 @@
 //! The command line as a user meets it: statuses, messages, files.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -204,7 +206,8 @@ fn another_network_does_not_pass_for_the_one_that_was_split() {
     let folder = tempfile::tempdir().unwrap();
     let bundle = bundle(folder.path());
     let other = root().join("models/zoo/resnet20-sdn-joint-cifar10.onnx");
-    let (status, message) = refusal(&["verify", text(&bundle), "--against", text(&other), "--backend", "tract"]);
+    let (status, message) =
+        refusal(&["verify", text(&bundle), "--against", text(&other), "--backend", "tract"]);
     assert_eq!(status, 3, "{message}");
 }
 

@@ -5,6 +5,17 @@ use std::path::PathBuf;
 
 use offramp_models::{BundleError, ManifestError, TensorSpec};
 use offramp_runtime::backend::{BackendError, RunError};
+use offramp_runtime::prepare::PrepareError;
+
+impl ExportError {
+    /// The engine's refusal, where that is what went wrong: another engine may do.
+    pub fn refused_by_backend(&self) -> Option<&BackendError> {
+        match self {
+            Self::Backend(error) | Self::Prepare(PrepareError::Backend(error)) => Some(error),
+            _ => None,
+        }
+    }
+}
 
 /// A network that cannot be split, or a bundle that cannot be proved.
 #[derive(Debug, thiserror::Error)]
@@ -159,7 +170,7 @@ pub enum ExportError {
     Run(#[from] RunError),
     /// The bundle cannot be prepared.
     #[error(transparent)]
-    Prepare(#[from] offramp_runtime::prepare::PrepareError),
+    Prepare(#[from] PrepareError),
     /// The composed segments are not the whole network.
     #[error(
         "exit {exit}: composed segments and the whole network differ by {difference:e}, expected at most {tolerance:e}"

@@ -4,7 +4,6 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use offramp_graph::ir::Model;
 use offramp_models::manifest::{DataFile, SCHEMA_VERSION};
 use offramp_models::{Bundle, Manifest, Segment};
 use offramp_runtime::backend::Backend;
@@ -97,7 +96,7 @@ fn write(plan: &Plan, name: Option<&str>, folder: &Path) -> Result<(), ExportErr
 
 fn write_segment(index: usize, part: &PlannedPart, folder: &Path) -> Result<Segment, ExportError> {
     let file = format!("segments/{index}.onnx");
-    let written = Model::write(&part.model, &folder.join(&file))?;
+    let written = part.model.write(folder.join(&file))?;
     Ok(Segment {
         index,
         sha256: written.sha256,

@@ -1,6 +1,5 @@
 //! Confidence and decision against a plain softmax loop over the same logits.
 
-#![expect(missing_docs, reason = "criterion's macros make public items")]
 #![expect(clippy::expect_used, reason = "a benchmark may fail anywhere")]
 
 use std::hint::black_box;

@@ -1,6 +1,5 @@
 //! What the executor adds to the segments, and what calibration takes.
 
-#![expect(missing_docs, reason = "criterion's macros make public items")]
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a benchmark may fail anywhere")]
 
 #[path = "../tests/scripted/mod.rs"]

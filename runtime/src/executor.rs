@@ -75,6 +75,25 @@ impl<'a> Executor<'a> {
         Ok(batch.lanes[0].outcome(index))
     }
 
+    /// Runs every segment once on `images`, a full batch, whatever the policy says: what engines build or touch on the
+    /// first run is then not timed.
+    ///
+    /// # Errors
+    /// As [`Executor::run_batch`].
+    pub fn warm_up(&mut self, images: HostTensor<'_>) -> Result<(), ExecutorError> {
+        let count = self.full.count(images, self.full.batch())?;
+        if count < self.full.batch() {
+            return Ok(());
+        }
+        let all = Images { first: 0, count };
+        self.full.write(images).map_err(|source| ExecutorError::Input { images: all, source })?;
+        for (segment, stage) in self.pipeline.stages().iter().enumerate() {
+            let failed = |source| ExecutorError::Segment { segment, images: all, source };
+            self.full.run(segment, stage.logits, &mut self.logits).map_err(failed)?;
+        }
+        Ok(())
+    }
+
     /// Runs preprocessed images, `first` the number of the first, shape `[1..=batch, ..]` in the input's layout.
     ///
     /// # Errors

@@ -137,7 +137,6 @@ impl Bench {
             image.write(tensor)?;
             bound.run()?;
             bound.outputs()[logits].read(&mut row)?;
-            let _runner = &runner;
             Ok(Sample { exit: last, latency: started.elapsed() })
         });
         Ok(Subject { name: "the whole network".to_owned(), run })
@@ -183,6 +182,7 @@ fn staged<'a>(
 ) -> anyhow::Result<Subject<'a, anyhow::Error>> {
     let mut executor = Executor::new(&session.pipeline, chosen.policy.as_ref(), NonZeroUsize::MIN)?;
     let mut feed = Feed::new(data, &session.bundle)?;
+    executor.warm_up(feed.batch(0, 1)?)?;
     let run = Box::new(move |input: usize| {
         let image = input % data.len();
         let outcome = executor.run_one(image, feed.batch(image, 1)?)?;

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
-use offramp_models::dataset::Dataset;
+use offramp_models::dataset::{DataRef, Dataset, PublishedSplit, shapes};
 use offramp_runtime::calibrate::{CalibrateError, Costs, Demand, Family, calibrate};
 use offramp_runtime::executor::Executor;
 use offramp_runtime::policy::{Constraint, Fallback, PolicyFile, PolicySpec};
@@ -17,7 +17,7 @@ use crate::input::InputFlags;
 use crate::output;
 use crate::policies::{FallbackKind, Kind};
 use crate::session::{Feed, Session, batches};
-use crate::status::{Status, explain};
+use crate::status::{Status, explain, hint, usage};
 
 /// Choose thresholds for a budget and write them as a policy file.
 ///
@@ -78,6 +78,23 @@ struct Budget {
 }
 
 impl Budget {
+    /// Refuses what no policy can be held to, before any image is run.
+    fn check(&self) -> anyhow::Result<()> {
+        for (flag, value) in [("--max-accuracy-drop", self.max_accuracy_drop), ("--max-macs", self.max_macs)]
+        {
+            if let Some(value) = value.filter(|value| !(0.0..=1.0).contains(value)) {
+                return Err(usage(format!("{flag} is a fraction in [0, 1], got {value}")));
+            }
+        }
+        if self.max_latency_ms.is_some_and(|ms| ms.is_nan() || ms <= 0.0) {
+            return Err(usage("--max-latency-ms is a number above 0"));
+        }
+        if self.max_energy_mj.is_some() {
+            anyhow::bail!("energy is not measured: this build has no energy meter");
+        }
+        Ok(())
+    }
+
     fn constraint(&self, relative: bool) -> Constraint {
         if let Some(limit) = self.max_macs {
             Constraint::MaxMacs { limit }
@@ -96,6 +113,8 @@ const TIMED_IMAGES: usize = 200;
 
 impl Calibrate {
     pub fn run(self) -> anyhow::Result<Status> {
+        self.refuse_test_images()?;
+        self.budget.check()?;
         let session = Session::open(&self.bundle, &self.engine, self.cache.as_deref())?;
         let data = self.input.open(session.bundle.manifest())?;
         let recording = record(&session, data.as_ref())?;
@@ -125,6 +144,24 @@ impl Calibrate {
         file.write(&self.output)?;
         self.print(&session, &recording, &file, &macs)?;
         Ok(Status::Done)
+    }
+
+    /// Calibrated on the images it is judged by, a policy proves nothing.
+    fn refuse_test_images(&self) -> anyhow::Result<()> {
+        let (test, instead) = match &self.input.input {
+            DataRef::Shapes { split: shapes::Split::Test, .. } => (true, "shapes:calibration".to_owned()),
+            DataRef::Cifar10 { split: PublishedSplit::Test, .. }
+            | DataRef::Cifar100 { split: PublishedSplit::Test, .. }
+            | DataRef::TinyImageNet { split: PublishedSplit::Test, .. } => {
+                (true, format!("{}#train", self.input.input))
+            }
+            _ => (false, String::new()),
+        };
+        if test {
+            let message = format!("{} is the test split that a policy is judged by", self.input.input);
+            return Err(hint(usage(message), format!("calibrate on other images: --input {instead}")));
+        }
+        Ok(())
     }
 
     fn print(
@@ -186,7 +223,7 @@ fn exit_latencies(session: &Session, data: &dyn Dataset) -> anyhow::Result<Vec<f
     for exit in 0..exits {
         let policy = PolicySpec { fallback: Fallback::Final, ..PolicySpec::fixed(exit) }.fit(exits)?;
         let mut executor = Executor::new(&session.pipeline, policy.as_ref(), NonZeroUsize::MIN)?;
-        executor.run_one(0, feed.batch(0, 1)?)?;
+        executor.warm_up(feed.batch(0, 1)?)?;
         let mut seconds = 0.0;
         for image in 0..images {
             seconds += executor.run_one(image, feed.batch(image, 1)?)?.latency.as_secs_f64();

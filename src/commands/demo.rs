@@ -117,7 +117,7 @@ fn run(session: &Session, spec: &PolicySpec, data: &dyn Dataset) -> anyhow::Resu
     let mut feed = Feed::new(data, &session.bundle)?;
     let mut tally = Tally::new(exits);
     let bar = output::progress(data.len() as u64, "running");
-    executor.run_one(0, feed.batch(0, 1)?)?;
+    executor.warm_up(feed.batch(0, 1)?)?;
     for (image, _) in batches(data.len(), NonZeroUsize::MIN) {
         let outcome = executor.run_one(image, feed.batch(image, 1)?)?;
         tally.add(&outcome, data.label(image));

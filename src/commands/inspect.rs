@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use offramp_exporter::inspect::{self, Inspection};
+use offramp_exporter::plan::PlanOptions;
+use offramp_graph::macs::Counting;
 use offramp_models::Exit;
 use offramp_models::tensor::Shape;
 use offramp_runtime::backend::Backend;
@@ -26,6 +28,9 @@ pub struct Inspect {
     model: PathBuf,
     #[command(flatten)]
     network: NetworkFlags,
+    /// How arithmetic is counted: multiply-adds, or as the Shallow-Deep Networks profiler does
+    #[arg(long, value_enum, default_value_t = CountingKind::Macs)]
+    counting: CountingKind,
     #[command(flatten)]
     engine: EngineFlags,
     /// Print one JSON object
@@ -33,13 +38,27 @@ pub struct Inspect {
     json: bool,
 }
 
+/// How arithmetic is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum CountingKind {
+    /// One per multiply-add; grouped convolutions correctly
+    Macs,
+    /// Multiplications and additions as the published profiler counts them
+    Sdn,
+}
+
 impl Inspect {
     pub fn run(self) -> anyhow::Result<Status> {
+        let counting = match self.counting {
+            CountingKind::Macs => Counting::Macs,
+            CountingKind::Sdn => Counting::Sdn,
+        };
+        let options = PlanOptions { counting, ..self.network.options() };
         let candidates = self.engine.candidates()?;
         let backends: Vec<&dyn Backend> =
             candidates.iter().map(|candidate| candidate.backend.as_ref()).collect();
         let spinner = output::spinner("inspecting");
-        let inspection = inspect::inspect(&self.model, &self.network.options(), &backends);
+        let inspection = inspect::inspect(&self.model, &options, &backends);
         spinner.finish_and_clear();
         let inspection = inspection.map_err(explain)?;
         if self.json {

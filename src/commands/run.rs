@@ -88,7 +88,9 @@ impl Run {
         if let Some(calibrated_on) = chosen.calibrated_on
             && data.digest()? == calibrated_on
         {
-            output::note("warning: the policy was calibrated on these very images; its figures here prove nothing");
+            output::note(
+                "warning: the policy was calibrated on these very images; its figures here prove nothing",
+            );
         }
         let report = self.measure(&session, &chosen, data.as_ref())?;
         if self.json {
@@ -104,13 +106,13 @@ impl Run {
         output::note(format!("input: {}; {}", data.describe(), feed.describe()));
         let mut executor = Executor::new(&session.pipeline, chosen.policy.as_ref(), self.batch)?;
         let mut tally = Tally::new(session.pipeline.exits().len());
-        let mut trace = self.trace.as_ref().map(|path| TraceFile::create(path)).transpose()?;
         let mut pacer = self.rate.map(|hz| Pacer::new(hz, MonotonicClock::default())).transpose();
         let pacer = pacer.as_mut().map_err(|error| usage(error.to_string()))?;
+        let mut trace = self.trace.as_ref().map(|path| TraceFile::create(path)).transpose()?;
         let bar = output::progress(data.len() as u64, "running");
-        // The first run of a session allocates and touches pages: it is not timed.
+        // The first run of a segment allocates, touches pages and may build engines: it is not timed.
         let warm_up = feed.batch(0, self.batch.get().min(data.len()))?;
-        executor.run_batch(0, warm_up)?;
+        executor.warm_up(warm_up)?;
         for (first, count) in batches(data.len(), self.batch) {
             let images = feed.batch(first, count)?;
             if let Some(pacer) = pacer {

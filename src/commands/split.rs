@@ -12,7 +12,7 @@ use offramp_exporter::verify::VerifyOptions;
 use offramp_graph::macs::Counting;
 use serde_json::json;
 
-use crate::engines::{Candidate, EngineFlags};
+use crate::engines::{Candidate, EngineFlags, chain};
 use crate::output;
 use crate::status::{Status, hint};
 
@@ -71,18 +71,6 @@ pub struct NetworkFlags {
     /// A file with one class name per line
     #[arg(long, value_name = "FILE")]
     classes: Option<PathBuf>,
-    /// How arithmetic is counted: multiply-adds, or as the Shallow-Deep Networks profiler does
-    #[arg(long, value_enum, default_value_t = CountingKind::Macs)]
-    counting: CountingKind,
-}
-
-/// How arithmetic is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum CountingKind {
-    /// One per multiply-add; grouped convolutions correctly
-    Macs,
-    /// Multiplications and additions as the published profiler counts them
-    Sdn,
 }
 
 impl NetworkFlags {
@@ -93,10 +81,7 @@ impl NetworkFlags {
             exits: Choice { tensors: self.exit.clone(), single: self.single },
             normalisation: Normalisation { mean: self.mean.clone(), std: self.std.clone(), range },
             classes: self.classes.clone(),
-            counting: match self.counting {
-                CountingKind::Macs => Counting::Macs,
-                CountingKind::Sdn => Counting::Sdn,
-            },
+            counting: Counting::Macs,
         }
     }
 }
@@ -139,15 +124,10 @@ impl Split {
             return split::split(&self.model, &self.output, options, None);
         };
         for candidate in first {
-            match split::split(&self.model, &self.output, options, Some(candidate.backend.as_ref())) {
-                Err(ExportError::Backend(error)) => {
-                    output::note(format!(
-                        "note: not proved by {}: {error}",
-                        candidate.backend.describe().name
-                    ));
-                }
-                other => return other,
-            }
+            let tried = split::split(&self.model, &self.output, options, Some(candidate.backend.as_ref()));
+            let Err(error) = &tried else { return tried };
+            let Some(refusal) = error.refused_by_backend() else { return tried };
+            output::note(format!("note: not proved by {}: {}", candidate.name(), chain(refusal)));
         }
         split::split(&self.model, &self.output, options, Some(last.backend.as_ref()))
     }

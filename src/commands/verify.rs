@@ -9,7 +9,7 @@ use offramp_models::Bundle;
 use serde_json::json;
 
 use super::split::explain;
-use crate::engines::EngineFlags;
+use crate::engines::{EngineFlags, chain};
 use crate::output;
 use crate::status::Status;
 
@@ -49,11 +49,12 @@ impl Verify {
         let mut candidates = self.engine.candidates()?.into_iter();
         let verification = loop {
             let Some(candidate) = candidates.next() else { anyhow::bail!("no backend can run the network") };
-            match verify::verify(&bundle, &self.against, candidate.backend.as_ref(), &options) {
-                Err(ExportError::Backend(error)) if candidates.len() > 0 => {
-                    output::note(format!("note: {} cannot: {error}", candidate.backend.describe().name));
+            let tried = verify::verify(&bundle, &self.against, candidate.backend.as_ref(), &options);
+            match tried.as_ref().err().and_then(ExportError::refused_by_backend) {
+                Some(refusal) if candidates.len() > 0 => {
+                    output::note(format!("note: {} cannot: {}", candidate.name(), chain(refusal)));
                 }
-                other => break other.map_err(explain)?,
+                _ => break tried.map_err(explain)?,
             }
         };
         let holds = verification.holds();

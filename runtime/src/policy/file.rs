@@ -139,7 +139,11 @@ impl PolicyFile {
             let mut text = serde_json::to_vec_pretty(self)?;
             text.push(b'\n');
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+            let mut builder = tempfile::Builder::new();
+            // A policy is read by whoever runs the bundle, not by its writer alone.
+            #[cfg(unix)]
+            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+            let mut file = builder.tempfile_in(folder.unwrap_or(Path::new(".")))?;
             file.write_all(&text)?;
             file.persist(path).map_err(|error| error.error)?;
             Ok(())
