@@ -8,7 +8,7 @@ use offramp_models::dataset::{self, DataRef, Dataset, OpenOptions};
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Input")]
 pub struct InputFlags {
-    /// FILE.npz, a folder of images, cifar10:DIR, cifar100:DIR, tiny-imagenet:DIR or shapes:SPLIT[:N]; a published
+    /// FILE.npz, a folder of images, cifar10:DIR, cifar100:DIR, tiny-imagenet:DIR, shapes:SPLIT or shapes:SPLIT:N; a published
     /// data set means its test images (Tiny ImageNet: val), with #train after DIR its training images
     #[arg(long, value_name = "DATA")]
     pub input: DataRef,

@@ -70,12 +70,7 @@ impl Session {
                     return Ok(Self { bundle, pipeline, backend, segments, prepare_s });
                 }
                 Err(prepare::PrepareError::Backend(error)) if candidates.len() > 0 => {
-                    output::note(format!(
-                        "note: not {} {}: {}",
-                        backend.name,
-                        backend.provider,
-                        chain(&error)
-                    ));
+                    output::note(format!("note: not {}: {}", candidate.name(), chain(&error)));
                 }
                 Err(error) => return Err(error.into()),
             }

@@ -1,7 +1,7 @@
 //! Thresholds for a demand, chosen by replaying a recording of calibration data, never of the data that will judge them.
 //!
 //! One threshold: every confidence that some image has at some exit is tried, which covers all that a threshold can do.
-//! One per exit: see [`search`].
+//! One per exit: see `calibrate/search.rs`.
 
 mod demand;
 mod ground;

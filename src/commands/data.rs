@@ -28,7 +28,7 @@ impl Data {
 #[command(after_help = "Examples:\n  offramp data export shapes:train -o shapes-train.npz\n  \
                         offramp data export cifar10:cifar-10-batches-bin --limit 1000 -o cifar.npz")]
 pub struct Export {
-    /// FILE.npz, a folder of images, cifar10:DIR, cifar100:DIR, tiny-imagenet:DIR or shapes:SPLIT[:N]
+    /// FILE.npz, a folder of images, cifar10:DIR, cifar100:DIR, tiny-imagenet:DIR, shapes:SPLIT or shapes:SPLIT:N
     #[arg(value_name = "DATA")]
     input: DataRef,
     /// The archive to write; replaced if it is there
