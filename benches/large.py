@@ -14,16 +14,17 @@ import pathlib
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
-
-import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
 
 
 def make(path, mebibytes, seed=0):
     """A chain of 3x3 convolutions of 512 channels, 9 MiB of weights each, with an exit after every quarter."""
+    import numpy as np
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
     rng = np.random.default_rng(seed)
     channels, exits = 512, 4
     layers = max(exits, round(mebibytes * 2**20 / (channels * channels * 9 * 4)))
@@ -58,11 +59,16 @@ def main():
     arguments.add_argument("--offramp", required=True)
     arguments.add_argument("--mebibytes", type=int, default=500)
     arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--make", help=argparse.SUPPRESS)
     options = arguments.parse_args()
+    if options.make:
+        return make(options.make, options.mebibytes)
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         model, copy, bundle = folder / "large.onnx", folder / "copy.onnx", folder / "bundle"
-        make(model, options.mebibytes)
+        # In a process of its own: a child's peak memory starts at what its parent holds.
+        build = [sys.executable, __file__, "--offramp", options.offramp, "--mebibytes", str(options.mebibytes), "--make", str(model)]
+        subprocess.run(build, check=True)
         size = model.stat().st_size / 2**20
         reference, split, peaks = [], [], []
         for _ in range(options.rounds):

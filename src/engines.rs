@@ -25,7 +25,7 @@ pub struct EngineFlags {
     #[arg(long, value_name = "B", default_value = "auto")]
     pub backend: BackendChoice,
     /// Threads inside one operator [default: the engine's own choice]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub threads: Option<u16>,
     /// Let idle ONNX Runtime threads sleep at once instead of spinning for the next image
     #[arg(long)]

@@ -61,6 +61,12 @@ fn a_split_is_proved_and_says_what_it_wrote() {
     assert_eq!(status, 1);
     assert!(message.contains("exists") && message.contains("--force"), "{message}");
     json(&["split", text(&model), "-o", text(&bundle), "--backend", "tract", "--force", "--json"]);
+    std::fs::write(bundle.join("thesis.tex"), "years of work").unwrap();
+    let (status, message) =
+        refusal(&["split", text(&model), "-o", text(&bundle), "--backend", "tract", "--force"]);
+    assert_eq!(status, 1);
+    assert!(message.contains("not a bundle"), "{message}");
+    assert!(bundle.join("thesis.tex").is_file());
     let left: Vec<_> =
         std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["bundle"], "nothing half-written beside the bundle");

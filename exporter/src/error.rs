@@ -183,6 +183,20 @@ pub enum ExportError {
         /// What was allowed.
         tolerance: f32,
     },
+    /// A network that gives no numbers.
+    #[error("exit {exit} gives a logit of {found} on random images, expected finite numbers")]
+    NotFinite {
+        /// The exit.
+        exit: usize,
+        /// NaN or an infinity.
+        found: f32,
+    },
+    /// A weight that is no number.
+    #[error("weight \"{tensor}\" holds NaN")]
+    NanWeight {
+        /// The weight.
+        tensor: String,
+    },
     /// The bundle and the model are different networks.
     #[error("the model's {what} is {found}, the bundle's is {expected}")]
     OtherNetwork {

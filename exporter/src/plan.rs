@@ -8,7 +8,7 @@ use offramp_graph::ir::{Dim, ElementType, Graph, Model, ValueInfo};
 use offramp_graph::macs::{self, Counting, MacsByNode};
 use offramp_graph::shape::Shapes;
 use offramp_graph::{Index, partition};
-use offramp_models::{Classes, Exit, Input, Sha256, Source, TensorSpec};
+use offramp_models::{Classes, DType, Exit, Input, Sha256, Source, TensorSpec};
 
 use crate::exits::{self, Choice, FoundExit};
 use crate::image::{self, Normalisation};
@@ -87,6 +87,7 @@ pub fn plan(path: &Path, options: &PlanOptions) -> Result<Plan, ExportError> {
     free_batch(&mut model, &input);
     keep_exits(&mut model.graph, &options.exits.tensors)?;
     let Folded { model, shapes, .. } = fold::fold(model)?;
+    refuse_nan(&model.graph)?;
     let found = {
         let index = Index::new(&model.graph);
         exits::find(&model.graph, &index, &options.exits, &|name| shapes.spec(name).ok())?
@@ -109,6 +110,17 @@ fn free_batch(model: &mut Model, input: &Input) {
     {
         *batch = Dim::Named("batch".to_owned());
     }
+}
+
+/// Engines differ in what they make of NaN: some turn it into a confident answer.
+fn refuse_nan(graph: &Graph) -> Result<(), ExportError> {
+    let float32 = ElementType::Known(DType::Float32);
+    let is_nan = |bytes: &[u8; 4]| f32::from_le_bytes(*bytes).is_nan();
+    let bad = graph.initializers.iter().find(|initializer| {
+        let tensor = &initializer.tensor;
+        tensor.dtype == float32 && tensor.data.as_chunks().0.iter().any(is_nan)
+    });
+    bad.map_or(Ok(()), |bad| Err(ExportError::NanWeight { tensor: bad.name.clone() }))
 }
 
 /// Makes named exits the graph's outputs, so that folding keeps them under their names.

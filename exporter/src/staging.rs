@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use offramp_models::Bundle;
 use tempfile::TempDir;
 
 use crate::ExportError;
@@ -70,14 +71,19 @@ impl Staging {
     }
 }
 
+/// What a bundle may hold; a folder with anything else in it is somebody's work.
+const PARTS: [&str; 7] = ["manifest.json", "segments", "tails", "wire", "gradient", "policies", ".prepared"];
+
 fn refuse_existing(target: &Path, force: bool) -> Result<(), ExportError> {
     let entries = match fs::read_dir(target) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(source) => return Err(ExportError::Write { path: target.to_owned(), source }),
     };
-    let bundle = target.join(offramp_models::bundle::MANIFEST).is_file();
-    if entries.count() == 0 || (bundle && force) {
+    let names: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.file_name())).collect();
+    let bundle =
+        Bundle::open(target).is_ok() && names.iter().all(|name| PARTS.iter().any(|part| name == part));
+    if names.is_empty() || (bundle && force) {
         return Ok(());
     }
     Err(ExportError::Exists { path: target.to_owned(), bundle })
@@ -121,18 +127,23 @@ mod tests {
     }
 
     #[test]
-    fn only_a_bundle_is_replaced_and_only_by_force() {
+    fn a_folder_that_only_looks_like_a_bundle_is_never_replaced() {
         let home = tempfile::tempdir().unwrap();
         let target = home.path().join("bundle");
         fs::create_dir(&target).unwrap();
-        fs::write(target.join("thesis.tex"), "years of work").unwrap();
+        fs::write(target.join("manifest.json"), "{}").unwrap();
         assert!(matches!(Staging::new(&target, true), Err(ExportError::Exists { bundle: false, .. })));
-        fs::rename(target.join("thesis.tex"), target.join("manifest.json")).unwrap();
-        assert!(matches!(Staging::new(&target, false), Err(ExportError::Exists { bundle: true, .. })));
-        let staging = Staging::new(&target, true).unwrap();
+    }
+
+    #[test]
+    fn an_empty_folder_is_filled() {
+        let home = tempfile::tempdir().unwrap();
+        let target = home.path().join("bundle");
+        fs::create_dir(&target).unwrap();
+        let staging = Staging::new(&target, false).unwrap();
         fs::write(staging.path().join("new"), "x").unwrap();
         staging.publish().unwrap();
-        assert!(target.join("new").is_file() && !target.join("manifest.json").exists());
+        assert!(target.join("new").is_file());
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
     }
 }

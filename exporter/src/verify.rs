@@ -95,7 +95,8 @@ impl Verification {
 /// Runs seeded random images through the prepared bundle and through the whole of `model`, both on `backend`.
 ///
 /// # Errors
-/// `Bundle` for a tampered bundle, `OtherNetwork` when the model is another one, or an engine's error.
+/// `Bundle` for a tampered bundle, `OtherNetwork` when the model is another one, `NotFinite` for a network that gives no
+/// numbers, or an engine's error.
 pub fn verify(
     bundle: &Bundle,
     model: &Path,
@@ -147,9 +148,10 @@ pub fn verify(
             let mut reference = vec![0.0; batch * manifest.classes.count];
             bound.outputs()[outputs[exit]].read(&mut reference)?;
             for (a, b) in reference.iter().zip(&composed[exit]) {
-                // NaN on one side only is a difference; on both it is what the network does.
-                let apart = if a.is_nan() && b.is_nan() { 0.0 } else { (a - b).abs() };
-                row.difference = if apart.is_nan() { f32::INFINITY } else { row.difference.max(apart) };
+                if let Some(found) = [*a, *b].into_iter().find(|logit| !logit.is_finite()) {
+                    return Err(ExportError::NotFinite { exit, found });
+                }
+                row.difference = row.difference.max((a - b).abs());
                 row.scale = row.scale.max(a.abs());
             }
         }

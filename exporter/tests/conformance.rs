@@ -178,3 +178,23 @@ fn composed_logits_match(backend: &dyn Backend) {
     }
     assert!(apart.is_empty(), "{}", apart.join("\n"));
 }
+
+#[test]
+fn networks_that_give_no_numbers_or_cannot_run_are_not_proved() {
+    for (case, model, facts) in cases("refused") {
+        if facts["refused_by"] == "split" {
+            continue;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let options = SplitOptions {
+            plan: PlanOptions::default(),
+            name: None,
+            force: false,
+            verify: VerifyOptions::default(),
+        };
+        let target = folder.path().join("bundle");
+        let proved = split(&model, &target, &options, Some(&TractBackend::new()));
+        assert!(proved.is_err(), "{case} was proved");
+        assert!(!target.exists(), "{case} left a bundle");
+    }
+}

@@ -104,16 +104,18 @@ impl Run {
     fn measure(&self, session: &Session, chosen: &Chosen, data: &dyn Dataset) -> anyhow::Result<Report> {
         let mut feed = Feed::new(data, &session.bundle)?;
         output::note(format!("input: {}; {}", data.describe(), feed.describe()));
-        let mut executor = Executor::new(&session.pipeline, chosen.policy.as_ref(), self.batch)?;
+        let images = NonZeroUsize::new(data.len()).unwrap_or(NonZeroUsize::MIN);
+        let at_once = self.batch.min(images);
+        let mut executor = Executor::new(&session.pipeline, chosen.policy.as_ref(), at_once)?;
         let mut tally = Tally::new(session.pipeline.exits().len());
         let mut pacer = self.rate.map(|hz| Pacer::new(hz, MonotonicClock::default())).transpose();
         let pacer = pacer.as_mut().map_err(|error| usage(error.to_string()))?;
         let mut trace = self.trace.as_ref().map(|path| TraceFile::create(path)).transpose()?;
         let bar = output::progress(data.len() as u64, "running");
         // The first run of a segment allocates, touches pages and may build engines: it is not timed.
-        let warm_up = feed.batch(0, self.batch.get().min(data.len()))?;
+        let warm_up = feed.batch(0, at_once.get())?;
         executor.warm_up(warm_up)?;
-        for (first, count) in batches(data.len(), self.batch) {
+        for (first, count) in batches(data.len(), at_once) {
             let images = feed.batch(first, count)?;
             if let Some(pacer) = pacer {
                 pacer.wait();
@@ -150,30 +152,37 @@ impl Run {
     }
 }
 
-/// A trace that appears under its name when it is complete.
+/// A trace that appears under its name when it is complete. A pipe or terminal is written to as it is.
 struct TraceFile {
     writer: TraceWriter<BufWriter<File>>,
-    partial: PathBuf,
     path: PathBuf,
+    /// What is renamed to `path` at the end.
+    partial: Option<PathBuf>,
 }
 
 impl TraceFile {
     fn create(path: &std::path::Path) -> anyhow::Result<Self> {
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(".partial");
-        let partial = path.with_file_name(name);
-        let file = File::create(&partial).with_context(|| format!("cannot write {}", partial.display()))?;
-        Ok(Self { writer: TraceWriter::new(BufWriter::new(file)), partial, path: path.to_owned() })
+        let special = std::fs::metadata(path).is_ok_and(|there| !there.is_file());
+        let partial = (!special).then(|| {
+            let mut name = path.file_name().unwrap_or_default().to_owned();
+            name.push(".partial");
+            path.with_file_name(name)
+        });
+        let target = partial.as_deref().unwrap_or(path);
+        let file = File::create(target).with_context(|| format!("cannot write {}", target.display()))?;
+        Ok(Self { writer: TraceWriter::new(BufWriter::new(file)), path: path.to_owned(), partial })
     }
 
     fn failed(&self) -> String {
-        format!("cannot write {}", self.partial.display())
+        format!("cannot write {}", self.path.display())
     }
 
     fn finish(self) -> anyhow::Result<()> {
         let failed = self.failed();
-        self.writer.finish().context(failed)?;
-        std::fs::rename(&self.partial, &self.path)
-            .with_context(|| format!("cannot write {}", self.path.display()))
+        self.writer.finish().with_context(|| failed.clone())?;
+        match &self.partial {
+            Some(partial) => std::fs::rename(partial, &self.path).context(failed),
+            None => Ok(()),
+        }
     }
 }

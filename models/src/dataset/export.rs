@@ -48,6 +48,10 @@ pub fn export_npz(data: &dyn Dataset, path: &Path, options: &ExportOptions) -> R
         return Err(DataError::Empty { what: data.describe() });
     }
     let failed = |source| DataError::Write { path: path.to_owned(), source };
+    // The finished file is renamed into place, which would put it where a device or pipe was.
+    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
+    }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let file = temporary(folder).map_err(failed)?;
     let mut writer = Writer::new(file.as_file()).map_err(failed)?;

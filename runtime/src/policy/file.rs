@@ -136,6 +136,9 @@ impl PolicyFile {
     /// `Write` when the folder cannot be written to.
     pub fn write(&self, path: &Path) -> Result<(), PolicyFileError> {
         let written = || {
+            if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+            }
             let mut text = serde_json::to_vec_pretty(self)?;
             text.push(b'\n');
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
