@@ -3,6 +3,7 @@
 //! [`open`] reads what a [`DataRef`] names, as it was published; making a network's input of it is the business of
 //! [`preprocess`](crate::preprocess). Nothing here knows networks.
 
+mod archive;
 mod cifar;
 mod drawn;
 mod error;
@@ -18,6 +19,7 @@ pub mod shapes;
 mod stack;
 mod tiny_imagenet;
 
+pub use archive::ArchiveWriter;
 pub use error::DataError;
 pub use export::{ExportOptions, Exported, export_npz};
 pub use npy::NpyError;

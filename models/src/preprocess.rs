@@ -152,6 +152,27 @@ impl Preprocessor {
         }
     }
 
+    /// Turns the gradient with respect to the input of one picture into the one with respect to its samples in [0, 1],
+    /// plane by plane: undoes the layout and applies the slope of the scale. A uint8 input is taken for its samples times
+    /// 255, unrounded. Both have as many elements as [`Preprocessor::shape`].
+    pub fn pull_back(&self, gradient: &[f32], into: &mut [f32]) {
+        let Chw { channels: count, height, width } = self.shape;
+        let size = height * width;
+        for (channel, plane) in into.chunks_exact_mut(size).enumerate() {
+            let (first, step) = match self.layout {
+                Layout::Nchw => (channel * size, 1),
+                Layout::Nhwc => (channel, count),
+            };
+            let slope = match &self.form {
+                Form::Uint8 => 255.0,
+                Form::Float32(scales) => scales[channel].slope(),
+            };
+            for (into, from) in plane.iter_mut().zip(gradient[first..].iter().step_by(step)) {
+                *into = from * slope;
+            }
+        }
+    }
+
     /// Element type of the input.
     pub fn dtype(&self) -> DType {
         match self.form {

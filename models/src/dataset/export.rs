@@ -1,16 +1,9 @@
 //! Data sets as `.npz` archives that numpy loads.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::path::Path;
 
-use tempfile::NamedTempFile;
-use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, ZipWriter};
-
-use super::npy::Header;
-use super::picture::for_le_bytes;
-use super::{Chw, DataError, Dataset, Picture, Samples};
+use super::{ArchiveWriter, Chw, DataError, Dataset, Picture, Samples};
 use crate::preprocess::Resampler;
 
 /// What to write of a data set.
@@ -48,13 +41,7 @@ pub fn export_npz(data: &dyn Dataset, path: &Path, options: &ExportOptions) -> R
         return Err(DataError::Empty { what: data.describe() });
     }
     let failed = |source| DataError::Write { path: path.to_owned(), source };
-    // The finished file is renamed into place, which would put it where a device or pipe was.
-    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
-        return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
-    }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let file = temporary(folder).map_err(failed)?;
-    let mut writer = Writer::new(file.as_file()).map_err(failed)?;
+    let mut archive = ArchiveWriter::create(path).map_err(failed)?;
 
     let mut feed =
         Feed { data, shape: options.shape, resampler: Resampler::default(), picture: Picture::default() };
@@ -62,27 +49,22 @@ pub fn export_npz(data: &dyn Dataset, path: &Path, options: &ExportOptions) -> R
         feed.image(0).map(|(picture, resized)| (picture.clone(), usize::from(resized)))?;
     let shape = first.shape();
     let extents = vec![images, shape.channels, shape.height, shape.width];
-    writer.array("x", descr(first.samples()), extents, size(first.samples())).map_err(failed)?;
-    writer.samples(first.samples()).map_err(failed)?;
+    archive.array("x", descr(first.samples()), extents, size(first.samples())).map_err(failed)?;
+    add(&mut archive, first.samples()).map_err(failed)?;
     for image in 1..images {
         let (picture, changed) = feed.image(image)?;
         if picture.shape() != shape || descr(picture.samples()) != descr(first.samples()) {
             return Err(DataError::Uneven { image, expected: shape, found: picture.shape() });
         }
-        writer.samples(picture.samples()).map_err(failed)?;
+        add(&mut archive, picture.samples()).map_err(failed)?;
         resized += usize::from(changed);
     }
 
     let labels: Option<Vec<usize>> = (0..images).map(|image| data.label(image)).collect();
     if let Some(labels) = &labels {
-        writer.array("y", "<i8", vec![images], 8).map_err(failed)?;
-        for label in labels {
-            writer.zip.write_all(&(*label as i64).to_le_bytes()).map_err(failed)?;
-        }
+        archive.integers("y", labels.iter().map(|label| *label as i64)).map_err(failed)?;
     }
-    writer.finish().map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
+    archive.finish().map_err(failed)?;
     Ok(Exported { images, shape, labelled: labels.is_some(), resized })
 }
 
@@ -108,43 +90,10 @@ impl Feed<'_> {
     }
 }
 
-struct Writer<'a> {
-    zip: ZipWriter<BufWriter<&'a File>>,
-}
-
-impl<'a> Writer<'a> {
-    fn new(file: &'a File) -> io::Result<Self> {
-        Ok(Self { zip: ZipWriter::new(BufWriter::with_capacity(1 << 18, file)) })
-    }
-
-    fn array(&mut self, name: &str, descr: &str, shape: Vec<usize>, size: u64) -> io::Result<()> {
-        let bytes = shape.iter().fold(size, |bytes, extent| bytes.saturating_mul(*extent as u64));
-        // Archives get no time stamp of their own, so that the same images give the same bytes.
-        let options = SimpleFileOptions::default()
-            .compression_method(CompressionMethod::Stored)
-            .last_modified_time(zip::DateTime::DEFAULT)
-            .large_file(bytes > 1 << 31);
-        self.zip.start_file(format!("{name}.npy"), options)?;
-        Header { descr: descr.to_owned(), shape }.write(&mut self.zip)
-    }
-
-    fn samples(&mut self, samples: &Samples) -> io::Result<()> {
-        match samples {
-            Samples::U8(samples) => self.zip.write_all(samples),
-            Samples::F32(samples) => {
-                let mut written = Ok(());
-                for_le_bytes(samples, |bytes| {
-                    if written.is_ok() {
-                        written = self.zip.write_all(bytes);
-                    }
-                });
-                written
-            }
-        }
-    }
-
-    fn finish(self) -> io::Result<()> {
-        self.zip.finish()?.flush()
+fn add(archive: &mut ArchiveWriter, samples: &Samples) -> io::Result<()> {
+    match samples {
+        Samples::U8(samples) => archive.bytes(samples),
+        Samples::F32(samples) => archive.floats(samples),
     }
 }
 
@@ -160,15 +109,4 @@ const fn size(samples: &Samples) -> u64 {
         Samples::U8(_) => 1,
         Samples::F32(_) => 4,
     }
-}
-
-/// A file in `folder` with the permissions of an ordinary new file.
-fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    let builder = {
-        use std::os::unix::fs::PermissionsExt as _;
-        builder.permissions(fs::Permissions::from_mode(0o666))
-    };
-    builder.prefix(".offramp-").tempfile_in(folder)
 }

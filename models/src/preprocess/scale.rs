@@ -42,6 +42,11 @@ impl Scale {
         self.normalised(self.black + sample * self.span)
     }
 
+    /// What a step of one sample in [0, 1] is to the network.
+    pub fn slope(&self) -> f32 {
+        self.span / self.std
+    }
+
     fn normalised(&self, value: f32) -> f32 {
         (value - self.mean) / self.std
     }

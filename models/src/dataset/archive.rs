@@ -1,0 +1,109 @@
+//! `.npz` archives in the making: named arrays, one after the other.
+//!
+//! Nothing is compressed, and the same arrays give the same bytes. The file appears when it is complete.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
+
+use super::npy::Header;
+use super::picture::for_le_bytes;
+
+/// An archive under construction; dropped unfinished, it vanishes.
+pub struct ArchiveWriter {
+    zip: ZipWriter<BufWriter<File>>,
+    file: NamedTempFile,
+    path: PathBuf,
+}
+
+impl ArchiveWriter {
+    /// Starts what will be the archive at `path`.
+    ///
+    /// # Errors
+    /// When the folder cannot be written, or something that is no file is at `path`.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        // The finished file is renamed into place, which would put it where a device or pipe was.
+        if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let file = temporary(folder)?;
+        let zip = ZipWriter::new(BufWriter::with_capacity(1 << 18, file.as_file().try_clone()?));
+        Ok(Self { zip, file, path: path.to_owned() })
+    }
+
+    /// Begins an array of `shape` whose elements, `size` bytes each, are of numpy's type `descr`; its bytes follow.
+    ///
+    /// # Errors
+    /// When the disk is full.
+    pub fn array(&mut self, name: &str, descr: &str, shape: Vec<usize>, size: u64) -> io::Result<()> {
+        let bytes = shape.iter().fold(size, |bytes, extent| bytes.saturating_mul(*extent as u64));
+        // Archives get no time stamp of their own, so that the same images give the same bytes.
+        let options = SimpleFileOptions::default()
+            .compression_method(CompressionMethod::Stored)
+            .last_modified_time(zip::DateTime::DEFAULT)
+            .large_file(bytes > 1 << 31);
+        self.zip.start_file(format!("{name}.npy"), options)?;
+        Header { descr: descr.to_owned(), shape }.write(&mut self.zip)
+    }
+
+    /// Adds elements to the array begun last.
+    ///
+    /// # Errors
+    /// When the disk is full.
+    pub fn bytes(&mut self, elements: &[u8]) -> io::Result<()> {
+        self.zip.write_all(elements)
+    }
+
+    /// Adds elements to the array begun last.
+    ///
+    /// # Errors
+    /// When the disk is full.
+    pub fn floats(&mut self, elements: &[f32]) -> io::Result<()> {
+        let mut written = Ok(());
+        for_le_bytes(elements, |bytes| {
+            if written.is_ok() {
+                written = self.zip.write_all(bytes);
+            }
+        });
+        written
+    }
+
+    /// Writes a whole array of int64, shape `[numbers]`.
+    ///
+    /// # Errors
+    /// When the disk is full.
+    pub fn integers(&mut self, name: &str, numbers: impl ExactSizeIterator<Item = i64>) -> io::Result<()> {
+        self.array(name, "<i8", vec![numbers.len()], 8)?;
+        for number in numbers {
+            self.zip.write_all(&number.to_le_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Lets the archive appear under its name.
+    ///
+    /// # Errors
+    /// When the disk is full or the name cannot be taken.
+    pub fn finish(self) -> io::Result<()> {
+        self.zip.finish()?.flush()?;
+        self.file.as_file().sync_all()?;
+        self.file.persist(&self.path).map_err(|error| error.error)?;
+        Ok(())
+    }
+}
+
+/// A file in `folder` with the permissions of an ordinary new file.
+fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    let builder = {
+        use std::os::unix::fs::PermissionsExt as _;
+        builder.permissions(fs::Permissions::from_mode(0o666))
+    };
+    builder.prefix(".offramp-").tempfile_in(folder)
+}

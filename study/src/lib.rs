@@ -1,0 +1,14 @@
+//! What adversarial and corrupted inputs do to an early-exit network.
+//!
+//! An [`oracle`] answers with the logits of every exit and the gradient for any cotangents on them, on the backends
+//! that run the network; a [`loss`] turns logits into cotangents; an [`attack`] walks along the gradient within a
+//! budget. Nothing of this is linked on the edge.
+
+pub mod adversarial;
+pub mod attack;
+pub mod corruption;
+pub mod loss;
+pub mod method;
+pub mod oracle;
+mod random;
+pub mod softmax;

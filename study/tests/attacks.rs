@@ -1,0 +1,293 @@
+//! What every attack keeps, and what each is after, on a network whose gradient is known by hand.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at once")]
+
+mod toy;
+
+use offramp_runtime::confidence::{Measure, Threshold};
+use offramp_runtime::policy::PolicySpec;
+use offramp_study::attack::{
+    Attack, AttackError, Ball, Batch, Early, EarlyMode, Keep, Norm, Origin, PgdOptions, fgsm, mi_fgsm, pgd,
+};
+use offramp_study::loss::{Aim, CrossEntropy, EarlyExits, EarlyLoss, Logits, Loss, TowardsUniform};
+use offramp_study::method::{Kind, Method, MethodError, Target, Walk};
+use offramp_study::oracle::Oracle;
+use toy::{CLASSES, EXITS, SAMPLES, Toy, pixels};
+
+/// The network's own answers at its final exit.
+fn answers(pixels: &[f32]) -> Vec<usize> {
+    let logits = Toy::new().logits(pixels);
+    logits
+        .chunks_exact(EXITS * CLASSES)
+        .map(|image| Logits::new(image, CLASSES).predicted(EXITS - 1))
+        .collect()
+}
+
+fn perturb(attack: &dyn Attack, oracle: &mut Toy, pixels: &[f32], labels: &[usize]) -> Vec<f32> {
+    let indices: Vec<usize> = (0..labels.len()).collect();
+    attack.perturb(oracle, Batch { indices: &indices, pixels, labels }, &mut || true).unwrap()
+}
+
+/// Mean loss at `pixels`.
+fn mean_loss(loss: &dyn Loss, pixels: &[f32], labels: &[usize]) -> f64 {
+    let logits = Toy::new().logits(pixels);
+    let mut cotangents = vec![0.0; EXITS * CLASSES];
+    let images = logits.chunks_exact(EXITS * CLASSES).zip(labels);
+    let sum: f64 =
+        images.map(|(l, label)| loss.evaluate(Logits::new(l, CLASSES), *label, &mut cotangents)).sum();
+    sum / labels.len() as f64
+}
+
+fn losses() -> Vec<(&'static str, Box<dyn Loss>)> {
+    let policy = PolicySpec::confidence(Measure::MaxSoftmax, Threshold::new(0.6).unwrap());
+    let early = |alpha, exits| Box::new(EarlyLoss { alpha, exits, rivals: None });
+    vec![
+        ("final", Box::new(CrossEntropy::new(Aim::Final))),
+        ("exits", Box::new(CrossEntropy::new(Aim::Exits(vec![0, 2])))),
+        ("average", Box::new(CrossEntropy::new(Aim::Average))),
+        ("maximum", Box::new(CrossEntropy::new(Aim::Maximum))),
+        ("policy", Box::new(CrossEntropy::new(Aim::Policy(policy.fit(EXITS).unwrap())))),
+        ("uniform", Box::new(TowardsUniform)),
+        ("early", early(0.5, EarlyExits::Early)),
+        ("early as published", early(0.1, EarlyExits::All)),
+    ]
+}
+
+#[test]
+fn every_loss_has_the_cotangents_of_its_finite_differences() {
+    let logits: Vec<f32> = (0..EXITS * CLASSES).map(|at| ((at * 37) % 11) as f32 / 4.0 - 1.2).collect();
+    for (name, loss) in losses() {
+        for label in 0..CLASSES {
+            let (mut cotangents, mut unused) = (vec![9.0; logits.len()], vec![0.0; logits.len()]);
+            loss.evaluate(Logits::new(&logits, CLASSES), label, &mut cotangents);
+            for at in 0..logits.len() {
+                let mut value = |step: f32| {
+                    let mut moved = logits.clone();
+                    moved[at] += step;
+                    loss.evaluate(Logits::new(&moved, CLASSES), label, &mut unused)
+                };
+                let difference = (value(1e-2) - value(-1e-2)) / 2e-2;
+                let found = f64::from(cotangents[at]);
+                assert!((difference - found).abs() < 1e-3, "{name} {label} {at}: {found} {difference}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_method_stays_in_its_ball_and_in_the_picture_whatever_the_batch() {
+    let pixels = pixels(7);
+    let labels = answers(&pixels);
+    let policy = PolicySpec::confidence(Measure::MaxSoftmax, Threshold::new(0.6).unwrap());
+    let mut cases = Vec::new();
+    for norm in [Norm::Linf, Norm::L2, Norm::L1] {
+        let epsilon = if norm == Norm::L1 { 1.0 } else { 0.1 };
+        let of = |kind| Method { norm: Some(norm), epsilon: Some(epsilon), seed: 5, ..Method::new(kind) };
+        cases.push((of(Kind::Fgsm), norm, epsilon));
+        cases.push((Method { restarts: Some(3), exits: Some(Target::Avg), ..of(Kind::Pgd) }, norm, epsilon));
+        cases.push((Method { exits: Some(Target::Policy), ..of(Kind::MiFgsm) }, norm, epsilon));
+        cases.push((Method { iterations: Some(20), ..of(Kind::Deepsloth) }, norm, epsilon));
+    }
+    for (method, norm, epsilon) in cases {
+        let Walk::PerImage(attack) = method.prepare(EXITS, &policy).unwrap().walk else { panic!() };
+        let together = perturb(attack.as_ref(), &mut Toy::new(), &pixels, &labels);
+        assert_ne!(together, pixels, "{method:?} does nothing");
+        for (image, (found, original)) in together.chunks(SAMPLES).zip(pixels.chunks(SAMPLES)).enumerate() {
+            let length = norm.length(found.iter().zip(original).map(|(x, o)| x - o));
+            assert!(length <= f64::from(epsilon) * (1.0 + 1e-5), "{method:?} {image}: {length}");
+            assert!(found.iter().all(|x| (0.0..=1.0).contains(x)), "{method:?} {image}");
+            let alone = Batch { indices: &[image], pixels: original, labels: &labels[image..=image] };
+            let alone = attack.perturb(&mut Toy::new(), alone, &mut || true).unwrap();
+            assert_eq!(alone, found, "{method:?} {image} depends on its neighbours");
+        }
+    }
+}
+
+#[test]
+fn iterating_ascends_higher_than_one_step() {
+    let pixels = pixels(16);
+    let labels = answers(&pixels);
+    let loss = || Box::new(CrossEntropy::new(Aim::Final));
+    let ball = Ball::new(Norm::Linf, 0.2).unwrap();
+    let options = PgdOptions { step: 0.05, iterations: 20, random_start: false, restarts: 1, seed: 0 };
+    let score = |attack: &dyn Attack| {
+        mean_loss(
+            &CrossEntropy::new(Aim::Final),
+            &perturb(attack, &mut Toy::new(), &pixels, &labels),
+            &labels,
+        )
+    };
+    let benign = mean_loss(&CrossEntropy::new(Aim::Final), &pixels, &labels);
+    let (one, many) = (score(&fgsm(loss(), ball)), score(&pgd(loss(), ball, options)));
+    let momentum = score(&mi_fgsm(loss(), ball, 0.05, 20));
+    assert!(benign + 0.1 < one && one < many, "{benign} {one} {many}");
+    assert!(one < momentum, "{one} {momentum}");
+}
+
+#[test]
+fn restarts_never_make_an_attack_weaker_and_a_step_is_one_pass_each_way() {
+    let pixels = pixels(16);
+    let labels = answers(&pixels);
+    let attack = |restarts| {
+        let options = PgdOptions { step: 0.03, iterations: 6, random_start: true, restarts, seed: 3 };
+        pgd(Box::new(CrossEntropy::new(Aim::Final)), Ball::new(Norm::Linf, 0.1).unwrap(), options)
+    };
+    let mut oracle = Toy::new();
+    perturb(&attack(1), &mut oracle, &pixels, &labels);
+    assert_eq!(oracle.passes, (6, 6), "never two forward passes a step");
+    let hits = |restarts| {
+        let found = perturb(&attack(restarts), &mut Toy::new(), &pixels, &labels);
+        answers(&found).iter().zip(&labels).filter(|(answer, label)| answer != label).count()
+    };
+    let counts: Vec<usize> = [2, 4, 8].map(hits).into();
+    assert!(counts.is_sorted(), "{counts:?}");
+}
+
+#[test]
+fn the_uniform_loss_takes_early_exits_their_confidence() {
+    let pixels = pixels(12);
+    let labels = answers(&pixels);
+    let method =
+        Method { iterations: Some(60), epsilon: Some(0.3), step: Some(0.02), ..Method::new(Kind::Deepsloth) };
+    let Walk::PerImage(attack) = method.prepare(EXITS, &PolicySpec::default()).unwrap().walk else {
+        panic!()
+    };
+    let found = perturb(attack.as_ref(), &mut Toy::new(), &pixels, &labels);
+    let confidence = |pixels: &[f32]| {
+        let logits = Toy::new().logits(pixels);
+        let first = logits.chunks_exact(CLASSES).step_by(EXITS);
+        let sum: f32 = first
+            .map(|l| offramp_runtime::confidence::Prediction::of(0, l).unwrap().max_softmax().get())
+            .sum();
+        sum / labels.len() as f32
+    };
+    assert!(confidence(&found) < confidence(&pixels) - 0.1, "{} {}", confidence(&found), confidence(&pixels));
+}
+
+#[test]
+fn the_early_attack_succeeds_by_its_own_definition_and_keeps_the_nearest() {
+    let pixels = pixels(10);
+    let labels = answers(&pixels);
+    let loss = EarlyLoss { alpha: 1.0, exits: EarlyExits::Early, rivals: None };
+    let base = EarlyMode::Improved.attack(1.0, 1);
+    let base = Early { c: 50.0, iterations: 400, rounded: false, ..base };
+    let run = |keep| perturb(&Early { keep, ..base.clone() }, &mut Toy::new(), &pixels, &labels);
+    let (first, nearest) = (run(Keep::First), run(Keep::Nearest));
+    let success = |found: &[f32]| -> Vec<bool> {
+        let logits = Toy::new().logits(found);
+        let images = logits.chunks_exact(EXITS * CLASSES).zip(&labels);
+        images.map(|(l, label)| loss.reached(Logits::new(l, CLASSES), *label).unwrap()).collect()
+    };
+    assert!(success(&nearest).iter().filter(|s| **s).count() >= 5, "{:?}", success(&nearest));
+    assert_eq!(success(&first), success(&nearest), "both keep a success where there is one");
+    let length = |found: &[f32], image: usize| {
+        let range = image * SAMPLES..(image + 1) * SAMPLES;
+        Norm::L2.length(found[range.clone()].iter().zip(&pixels[range]).map(|(x, o)| x - o))
+    };
+    for (image, success) in success(&nearest).into_iter().enumerate().filter(|(_, success)| *success) {
+        assert!(success && length(&nearest, image) <= length(&first, image) + 1e-9, "{image}");
+    }
+}
+
+#[test]
+fn the_early_attack_stops_asking_about_images_that_are_done() {
+    let pixels = pixels(10);
+    let labels = answers(&pixels);
+    let attack = Early { iterations: 300, ..EarlyMode::AsPublished.attack(1.0, 2) };
+    let mut oracle = Toy::new();
+    perturb(&attack, &mut oracle, &pixels, &labels);
+    assert!(oracle.batches.is_sorted_by(|a, b| a >= b), "{:?}", oracle.batches);
+    assert!(oracle.batches.last().unwrap() < &10, "{:?}", oracle.batches);
+}
+
+#[test]
+fn as_coded_starts_in_noise_that_has_nothing_of_the_image() {
+    let (dark, light) = (vec![0.0; SAMPLES], vec![1.0; SAMPLES]);
+    let attack = Early { iterations: 1, ..EarlyMode::AsCoded.attack(1.0, 4) };
+    let first = |pixels: &[f32]| perturb(&attack, &mut Toy::new(), pixels, &[0]);
+    assert_eq!(first(&dark), first(&light));
+    // (tanh w + 1) / 2 of w in [0, 1).
+    assert!(first(&dark).iter().all(|x| (0.5..0.881).contains(x)), "{:?}", first(&dark));
+    let improved = Early { iterations: 1, ..EarlyMode::Improved.attack(1.0, 4) };
+    assert_eq!(improved.origin, Origin::Image);
+    assert_eq!(perturb(&improved, &mut Toy::new(), &light, &[0]), light);
+}
+
+#[test]
+fn an_attack_that_is_told_to_stop_stops() {
+    let pixels = pixels(1);
+    let batch = Batch { indices: &[0], pixels: &pixels, labels: &[0] };
+    let attack = EarlyMode::AsCoded.attack(1.0, 0);
+    let mut oracle = Toy::new();
+    let stopped = attack.perturb(&mut oracle, batch, &mut || false);
+    assert!(matches!(stopped, Err(AttackError::Stopped)));
+    assert_eq!(oracle.passes, (1, 1));
+}
+
+#[test]
+fn the_published_formula_leaves_the_final_label_to_chance_at_one_over_the_rivals() {
+    // L1 = -(K y_p - 1) while p leads K classes, so that alpha L1 + L2 weighs y_p at the final exit by 1 - alpha K.
+    let logits: Vec<f32> = [[0.0; CLASSES], [0.0; CLASSES], [2.0, 0.0, 0.0, 0.0]].concat();
+    let pull = |alpha, exits| {
+        let mut cotangents = vec![0.0; logits.len()];
+        EarlyLoss { alpha, exits, rivals: None }.evaluate(Logits::new(&logits, CLASSES), 0, &mut cotangents);
+        cotangents[(EXITS - 1) * CLASSES]
+    };
+    assert!(pull(0.01, EarlyExits::All) < 0.0, "the formula attacks the final label");
+    assert!(pull(1.0 / CLASSES as f32, EarlyExits::All).abs() < 1e-6, "or ignores it");
+    assert!(pull(0.01, EarlyExits::Early) > 0.0, "the code protects it");
+}
+
+#[test]
+fn settings_that_make_no_attack_are_named() {
+    let policy = PolicySpec::default();
+    let of = Method::new;
+    let cases: Vec<(Method, &str)> = vec![
+        (Method { alpha: Some(1.0), ..of(Kind::Pgd) }, "pgd has no alpha, c or mode: it belongs to early"),
+        (Method { epsilon: Some(0.0), ..of(Kind::Pgd) }, "epsilon is a number above 0 and at most 1, got 0"),
+        (Method { epsilon: Some(8.0), ..of(Kind::Fgsm) }, "epsilon is a number above 0 and at most 1, got 8"),
+        (Method { step: Some(f32::NAN), ..of(Kind::Pgd) }, "step is a number above 0, got NaN"),
+        (Method { iterations: Some(0), ..of(Kind::Early) }, "iterations is 1 or more, got 0"),
+        (
+            Method { exits: Some(Target::Exits(vec![3])), ..of(Kind::Pgd) },
+            "the network has exits 0 to 2, got exit 3",
+        ),
+        (
+            Method { exits: Some(Target::Exits(vec![])), ..of(Kind::Pgd) },
+            "exits is final, avg, max, policy or a list",
+        ),
+        (
+            Method { universal: true, ..of(Kind::Fgsm) },
+            "fgsm has no universal perturbation: it belongs to deepsloth",
+        ),
+    ];
+    for (method, expected) in cases {
+        let Err(error) = method.prepare(EXITS, &policy) else { panic!("{method:?}") };
+        assert!(error.to_string().starts_with(expected), "{error}");
+    }
+    let Err(error) = of(Kind::Early).prepare(1, &policy) else { panic!() };
+    assert!(matches!(error, MethodError::NoEarlyExit { .. }), "{error}");
+}
+
+#[test]
+fn the_toy_network_is_its_own_finite_difference() {
+    let (pixels, mut gradient) = (pixels(1), vec![0.0; SAMPLES]);
+    let cotangents: Vec<f32> = (0..EXITS * CLASSES).map(|at| at as f32 / 5.0 - 1.0).collect();
+    let mut toy = Toy::new();
+    let mut value = |pixels: &[f32]| -> f64 {
+        toy.logits(pixels).iter().zip(&cotangents).map(|(l, c)| f64::from(l * c)).sum()
+    };
+    for at in 0..SAMPLES {
+        let mut moved = |step| {
+            let mut pixels = pixels.clone();
+            pixels[at] += step;
+            value(&pixels)
+        };
+        gradient[at] = ((moved(1e-2) - moved(-1e-2)) / 2e-2) as f32;
+    }
+    let mut found = vec![0.0; SAMPLES];
+    toy.logits(&pixels);
+    toy.backward(&cotangents, &mut found).unwrap();
+    for (found, expected) in found.iter().zip(&gradient) {
+        assert!((found - expected).abs() < 2e-3, "{found} {expected}");
+    }
+}
