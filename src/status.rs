@@ -3,6 +3,7 @@
 use std::io;
 
 use offramp_runtime::backend::{BackendError, LibraryError};
+use offramp_runtime::calibrate::CalibrateError;
 use offramp_runtime::prepare::PrepareError;
 
 /// The process's status.
@@ -33,9 +34,9 @@ impl std::fmt::Display for UsageError {
 
 impl std::error::Error for UsageError {}
 
-/// A usage error with this message.
-pub fn usage(message: impl Into<String>) -> anyhow::Error {
-    UsageError { message: message.into() }.into()
+/// A usage error, and what to say instead.
+pub fn usage(message: impl Into<String>, advice: impl Into<String>) -> anyhow::Error {
+    hint(UsageError { message: message.into() }, advice)
 }
 
 /// An error with a hint on a line of its own.
@@ -74,12 +75,21 @@ pub fn explain(error: &anyhow::Error) -> Status {
     if let Some(hint) = find_hint(error) {
         eprintln!("\nhint: {hint}");
     }
-    if is_usage(error) { Status::Usage } else { Status::Failed }
+    status_of(error)
 }
 
-fn is_usage(error: &anyhow::Error) -> bool {
-    let hinted = error.downcast_ref::<Hinted>();
-    error.is::<UsageError>() || hinted.is_some_and(|hinted| is_usage(&hinted.source))
+fn status_of(error: &anyhow::Error) -> Status {
+    if let Some(hinted) = error.downcast_ref::<Hinted>() {
+        return status_of(&hinted.source);
+    }
+    #[cfg(feature = "full")]
+    if let Some(offramp_exporter::ExportError::Proof { .. }) = error.downcast_ref() {
+        return Status::NotHeld;
+    }
+    if let Some(CalibrateError::Infeasible { .. }) = error.downcast_ref() {
+        return Status::NotHeld;
+    }
+    if error.is::<UsageError>() { Status::Usage } else { Status::Failed }
 }
 
 fn broken_pipe(error: &anyhow::Error) -> bool {
@@ -114,8 +124,16 @@ fn backend_error(error: &anyhow::Error) -> Option<&BackendError> {
             return error.refused_by_backend();
         }
         match cause.downcast_ref::<PrepareError>() {
-            Some(PrepareError::Backend(error)) => Some(error),
-            _ => cause.downcast_ref(),
+            Some(error) => refused_by_backend(error),
+            None => cause.downcast_ref(),
         }
     })
+}
+
+/// The backend's part in a bundle that cannot be prepared.
+pub fn refused_by_backend(error: &PrepareError) -> Option<&BackendError> {
+    match error {
+        PrepareError::Backend(error) => Some(error),
+        _ => None,
+    }
 }
