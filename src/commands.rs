@@ -1,8 +1,12 @@
 //! The subcommands, one file each: parse, call one library function, print.
 
+#[cfg(feature = "full")]
+mod attack;
 mod bench;
 mod calibrate;
 mod completions;
+#[cfg(feature = "full")]
+mod corrupt;
 mod data;
 #[cfg(feature = "full")]
 mod demo;
@@ -33,6 +37,10 @@ pub enum Command {
     Run(run::Run),
     Calibrate(calibrate::Calibrate),
     Bench(bench::Bench),
+    #[cfg(feature = "full")]
+    Attack(attack::Attack),
+    #[cfg(feature = "full")]
+    Corrupt(corrupt::Corrupt),
     #[command(subcommand)]
     Data(data::Data),
     Doctor(doctor::Doctor),
@@ -58,6 +66,10 @@ impl Command {
             Self::Run(command) => command.run(),
             Self::Calibrate(command) => command.run(),
             Self::Bench(command) => command.run(),
+            #[cfg(feature = "full")]
+            Self::Attack(command) => command.run(),
+            #[cfg(feature = "full")]
+            Self::Corrupt(command) => command.run(),
             Self::Data(command) => command.run(),
             Self::Doctor(command) => command.run(),
             #[cfg(feature = "full")]

@@ -65,3 +65,15 @@ pub fn range(text: &str) -> Result<[f32; 2], String> {
     let range = [bound(low)?, bound(high)?];
     if range[0] < range[1] { Ok(range) } else { Err(format!("expected {expected}")) }
 }
+
+/// A finite number, 0 or more, or a ratio of two: 8/255.
+#[cfg(feature = "full")]
+pub fn ratio(text: &str) -> Result<f32, String> {
+    let expected = "a number, 0 or more, or a ratio like 8/255";
+    let part = |text| number(text, |value: &f32| value.is_finite() && *value >= 0.0, expected);
+    let value = match text.split_once('/') {
+        Some((above, below)) => part(above)? / part(below)?,
+        None => part(text)?,
+    };
+    if value.is_finite() { Ok(value) } else { Err(format!("expected {expected}")) }
+}

@@ -13,6 +13,7 @@
 mod absorb;
 mod assembly;
 mod broadcast;
+mod bundle;
 mod emitter;
 pub mod error;
 mod forward;
@@ -26,6 +27,7 @@ mod windows;
 use offramp_graph::ir::Model;
 
 use crate::plan::Plan;
+pub use bundle::{BundleGradientError, derive_from_segments};
 pub use error::GradientError;
 
 /// The two graphs of a network's gradient.

@@ -5,6 +5,7 @@
 mod craft;
 mod manifest;
 mod score;
+mod table;
 mod write;
 
 use offramp_models::dataset::Chw;
@@ -12,7 +13,7 @@ use offramp_models::dataset::Chw;
 pub use craft::{Craft, CraftError, Labels, Progress, craft};
 pub use manifest::{Environment, ImageEntry, MANIFEST_VERSION, SetManifest, Sizes};
 pub use score::{ExitScore, Score, Summary};
-pub use write::{WriteError, write_npz, write_pictures};
+pub use write::{WriteError, write_manifest, write_npz, write_pictures};
 
 /// Crafted images, as they are stored.
 #[derive(Clone, Debug, PartialEq)]

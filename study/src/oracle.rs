@@ -2,9 +2,11 @@
 
 mod error;
 mod graph;
+mod open;
 
 pub use error::OracleError;
 pub use graph::GraphOracle;
+pub use open::OpenError;
 
 /// A network that can be asked for gradients.
 ///

@@ -28,8 +28,6 @@ pub struct SetManifest {
     pub data_sha256: Sha256,
     /// `data` or `predicted`: whose labels were attacked.
     pub labels: &'static str,
-    /// Digest of the stored images and labels, as of the data.
-    pub set_sha256: Option<Sha256>,
     /// Where it was crafted.
     pub environment: Environment,
     /// What it does.

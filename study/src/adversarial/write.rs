@@ -1,12 +1,12 @@
 //! Adversarial sets on disk.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use image::ExtendedColorType;
 use offramp_models::dataset::ArchiveWriter;
 
-use super::AdversarialSet;
+use super::{AdversarialSet, SetManifest};
 
 /// A set that cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +52,26 @@ pub fn write_npz(set: &AdversarialSet, path: &Path) -> Result<(), WriteError> {
         archive.finish()
     };
     write().map_err(|source| WriteError::File { path: path.to_owned(), source })
+}
+
+/// Writes `manifest` as JSON to `path`, whole or not at all.
+///
+/// # Errors
+/// `File` names it.
+pub fn write_manifest(manifest: &SetManifest, path: &Path) -> Result<(), WriteError> {
+    let write = || {
+        let mut partial = ::tempfile::NamedTempFile::new_in(folder_of(path))?;
+        serde_json::to_writer_pretty(&mut partial, manifest)?;
+        partial.write_all(b"\n")?;
+        partial.as_file().sync_all()?;
+        partial.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    };
+    write().map_err(|source| WriteError::File { path: path.to_owned(), source })
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Writes every image of `set` into `folder` as `INDEX.png`, so named that byte order is the order of the set.

@@ -1,0 +1,45 @@
+//! The gradient of a network that was split already.
+
+use offramp_graph::ir::Model;
+use offramp_graph::{fold, fuse};
+use offramp_models::{Bundle, BundleError};
+
+use super::{GradientError, Gradients, assembly};
+
+/// A bundle whose gradient cannot be derived.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BundleGradientError {
+    /// Its files are not what was written.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// A segment is no model.
+    #[error(transparent)]
+    Read(#[from] offramp_graph::ReadError),
+    /// The segments do not fit together.
+    #[error("the segments cannot be put together")]
+    Fuse(#[from] offramp_graph::FuseError),
+    /// The network does not hold together.
+    #[error("the segments, put together, cannot be folded")]
+    Fold(#[from] fold::FoldError),
+    /// An operator stands in the way.
+    #[error(transparent)]
+    Gradient(#[from] GradientError),
+}
+
+/// Derives the gradient from the segments of `bundle`, checked first: composed, they are the network.
+///
+/// # Errors
+/// [`BundleGradientError`]; `Gradient` names the operator that has no rule.
+pub fn derive_from_segments(bundle: &Bundle) -> Result<Gradients, BundleGradientError> {
+    bundle.check()?;
+    let manifest = bundle.manifest();
+    let parts = manifest.segments.iter().map(|segment| Model::read(bundle.dir().join(&segment.file)));
+    let whole = match parts.collect::<Result<Vec<_>, _>>()? {
+        mut only if only.len() == 1 => only.remove(0),
+        parts => fuse(&parts)?,
+    };
+    let logits: Vec<String> = manifest.exits.iter().map(|exit| exit.logits.clone()).collect();
+    let folded = fold::fold(whole)?;
+    Ok(assembly::assemble(&folded.model, &manifest.input.name, &logits)?)
+}

@@ -1,0 +1,304 @@
+//! `offramp attack`: an adversarial set, crafted on the backend that runs the network.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use offramp_models::Bundle;
+use offramp_models::preprocess::Preprocessor;
+use offramp_runtime::report::BundleName;
+use offramp_study::adversarial::{
+    self, AdversarialSet, Craft, Environment, Labels, MANIFEST_VERSION, SetManifest, Summary,
+};
+use offramp_study::attack::{EarlyMode, Norm};
+use offramp_study::method::{Kind, Method, Target};
+use offramp_study::oracle::{GraphOracle, OpenError, Oracle as _};
+
+use crate::backends::BackendFlags;
+use crate::input::InputFlags;
+use crate::policies::{Chosen, PolicyFlags};
+use crate::status::{Status, hint, usage};
+use crate::{output, provenance, quantities};
+
+/// Craft adversarial images on a network and store them as 8-bit images
+///
+/// What is reported is the stored set, scored again after rounding. The manifest beside the set (ADV.json) has every
+/// image's perturbation and exits.
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  offramp attack network.bundle --method pgd --epsilon 8/255 --input test.npz -o adv.npz\n  \
+                        offramp attack network.bundle --method early --mode improved --alpha 1 --input shapes:test:100 -o early.npz\n  \
+                        offramp attack network.bundle --method deepsloth --input test.npz -o slow.npz --images slow/\n  \
+                        offramp run network.bundle --input adv.npz"
+)]
+pub struct Attack {
+    /// The bundle, a folder that `split` wrote
+    bundle: PathBuf,
+    /// The set to write; its manifest is beside it, ADV.json
+    #[arg(short, long, value_name = "ADV.npz")]
+    output: PathBuf,
+    /// Write the images as PNG files into this folder too
+    #[arg(long, value_name = "DIR")]
+    images: Option<PathBuf>,
+    /// Whose labels are attacked
+    #[arg(long, value_enum, default_value = "data")]
+    labels: Whose,
+    /// Images at once
+    #[arg(long, value_name = "N", default_value = "64", value_parser = quantities::count)]
+    batch: NonZeroUsize,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    method: MethodFlags,
+    #[command(flatten)]
+    input: InputFlags,
+    #[command(flatten)]
+    policy: PolicyFlags,
+    #[command(flatten)]
+    backend: BackendFlags,
+}
+
+/// The attack and its settings; those left out are as published.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Attack")]
+pub struct MethodFlags {
+    /// Which attack
+    #[arg(long, value_enum)]
+    method: MethodKind,
+    /// Greatest size of the perturbation, samples in [0, 1]; 8/255 is understood [default: 8/255; deepsloth: as published]
+    #[arg(long, value_name = "E", value_parser = quantities::ratio)]
+    epsilon: Option<f32>,
+    /// How size is taken [default: linf]
+    #[arg(long, value_enum)]
+    norm: Option<NormKind>,
+    /// Length of one step [default: 2/255; deepsloth: as published]
+    #[arg(long, value_name = "S", value_parser = quantities::ratio)]
+    step: Option<f32>,
+    /// Steps [default: 10; early and deepsloth: as published]
+    #[arg(long, value_name = "N", value_parser = quantities::count)]
+    iterations: Option<NonZeroUsize>,
+    /// pgd: start at a random point
+    #[arg(long)]
+    random_start: bool,
+    /// pgd: walks per image, the best of which is kept
+    #[arg(long, value_name = "N", value_parser = quantities::count)]
+    restarts: Option<NonZeroUsize>,
+    /// fgsm, pgd, mi-fgsm: exits aimed at: final, avg, max, policy (the deployed one) or K,.. [default: final]
+    #[arg(long, value_name = "EXITS", value_parser = target)]
+    exits: Option<Target>,
+    /// early: weight of the final label [default: 1]
+    #[arg(long, value_name = "A", value_parser = quantities::ratio)]
+    alpha: Option<f32>,
+    /// early: weight of the loss against the distance [default: 50]
+    #[arg(long, value_name = "C", value_parser = quantities::ratio)]
+    c: Option<f32>,
+    /// early: which one [default: as-coded]
+    #[arg(long, value_enum)]
+    mode: Option<ModeKind>,
+    /// deepsloth: one perturbation for all images
+    #[arg(long)]
+    universal: bool,
+    /// Seed of all that is random
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+}
+
+/// Attacks.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum MethodKind {
+    /// One step
+    Fgsm,
+    /// Projected gradient ascent
+    Pgd,
+    /// The same with momentum
+    MiFgsm,
+    /// Early exits wrong, the final label kept
+    Early,
+    /// Early exits in doubt, so that images leave late
+    Deepsloth,
+}
+
+/// Norms.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum NormKind {
+    /// The largest change
+    Linf,
+    /// The root of the sum of squares
+    L2,
+    /// The sum of changes
+    L1,
+}
+
+/// Early Attacks.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ModeKind {
+    /// The authors' code
+    AsCoded,
+    /// The paper's text
+    AsPublished,
+    /// From the image, nearest success, sure of 8 bits
+    Improved,
+}
+
+/// Whose labels.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Whose {
+    /// The data's
+    Data,
+    /// The final exit's answers to the benign images
+    Predicted,
+}
+
+fn target(text: &str) -> Result<Target, String> {
+    let expected = || "expected final, avg, max, policy or exits with commas between them: 0,2".to_owned();
+    Ok(match text {
+        "final" => Target::Final,
+        "avg" => Target::Avg,
+        "max" => Target::Max,
+        "policy" => Target::Policy,
+        list => {
+            let exits = list.split(',').map(|exit| exit.trim().parse());
+            Target::Exits(exits.collect::<Result<_, _>>().map_err(|_| expected())?)
+        }
+    })
+}
+
+impl MethodFlags {
+    fn method(&self) -> Method {
+        let kind = match self.method {
+            MethodKind::Fgsm => Kind::Fgsm,
+            MethodKind::Pgd => Kind::Pgd,
+            MethodKind::MiFgsm => Kind::MiFgsm,
+            MethodKind::Early => Kind::Early,
+            MethodKind::Deepsloth => Kind::Deepsloth,
+        };
+        let norm = self.norm.map(|norm| match norm {
+            NormKind::Linf => Norm::Linf,
+            NormKind::L2 => Norm::L2,
+            NormKind::L1 => Norm::L1,
+        });
+        let mode = self.mode.map(|mode| match mode {
+            ModeKind::AsCoded => EarlyMode::AsCoded,
+            ModeKind::AsPublished => EarlyMode::AsPublished,
+            ModeKind::Improved => EarlyMode::Improved,
+        });
+        Method {
+            kind,
+            epsilon: self.epsilon,
+            norm,
+            step: self.step,
+            iterations: self.iterations.map(NonZeroUsize::get),
+            random_start: self.random_start,
+            restarts: self.restarts.map(NonZeroUsize::get),
+            exits: self.exits.clone(),
+            alpha: self.alpha,
+            c: self.c,
+            mode,
+            universal: self.universal,
+            seed: self.seed,
+        }
+    }
+}
+
+impl Attack {
+    pub fn run(self) -> anyhow::Result<Status> {
+        let bundle = Bundle::open(&self.bundle)?;
+        let chosen = self.policy.choose(&bundle)?;
+        let method = self.method.method();
+        if let Err(error) = method.prepare(bundle.manifest().exits.len(), &chosen.file.policy) {
+            return Err(usage(error.to_string(), "`offramp attack --help` lists what each method takes"));
+        }
+        let data = self.input.open(bundle.manifest())?;
+        let (mut oracle, environment) = self.oracle(&bundle)?;
+        output::note(format!("input: {}", data.describe()));
+        output::note(format!("policy: {} ({})", chosen.file.policy, chosen.origin));
+        let labels = match self.labels {
+            Whose::Data => Labels::Data,
+            Whose::Predicted => Labels::Predicted,
+        };
+        let craft = Craft {
+            method,
+            policy: chosen.file.policy.clone(),
+            labels,
+            batch: self.batch,
+            crafting: CRAFTING_IMAGES,
+        };
+        let shape = Preprocessor::new(&bundle.manifest().input)?.shape();
+        let bar = output::progress(1, craft.method.kind.name());
+        let set = adversarial::craft(&mut oracle, data.as_ref(), shape, &craft, &mut |progress| {
+            bar.set_length(progress.of as u64);
+            bar.set_position(progress.done as u64);
+            true
+        });
+        bar.finish_and_clear();
+        let set = set.map_err(|error| match &error {
+            adversarial::CraftError::NoLabel { .. } => {
+                hint(error, "--labels predicted attacks the network's own answers")
+            }
+            _ => error.into(),
+        })?;
+        let summary = Summary::of(&set.images, oracle.exits());
+        adversarial::write_npz(&set, &self.output)?;
+        if let Some(folder) = &self.images {
+            adversarial::write_pictures(&set, folder)?;
+        }
+        let manifest = self.manifest(&bundle, &chosen, craft, environment, &set, summary, data.describe())?;
+        let path = self.output.with_extension("json");
+        adversarial::write_manifest(&manifest, &path)?;
+        if self.json {
+            output::json(&manifest)?
+        } else {
+            output::text(manifest.table().trim_end())?
+        }
+        output::note(format!("written: {}, {}", self.output.display(), path.display()));
+        Ok(Status::Done)
+    }
+
+    fn oracle(&self, bundle: &Bundle) -> anyhow::Result<(GraphOracle, Environment)> {
+        let spinner = output::spinner("preparing gradient graphs");
+        let candidates = self.backend.candidates(None)?;
+        let opened = candidates.first_that_runs(OpenError::refused_by_backend, |backend| {
+            GraphOracle::open(bundle, backend, self.backend.thread_count())
+        });
+        spinner.finish_and_clear();
+        let (oracle, candidate) = opened?;
+        let backend = candidate.backend.describe();
+        output::note(format!(
+            "backend: {} {} {} ({})",
+            backend.name, backend.provider, backend.version, candidate.why
+        ));
+        let producer = concat!("offramp ", env!("CARGO_PKG_VERSION")).to_owned();
+        Ok((oracle, Environment { producer, backend: (&backend).into() }))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a manifest has many parts, each from another place")]
+    fn manifest(
+        &self,
+        bundle: &Bundle,
+        chosen: &Chosen,
+        craft: Craft,
+        environment: Environment,
+        set: &AdversarialSet,
+        summary: Summary,
+        data: String,
+    ) -> anyhow::Result<SetManifest> {
+        let surrogate = BundleName { name: bundle.manifest().name.clone(), identity: bundle.identity() };
+        let predicted = matches!(self.labels, Whose::Predicted) || craft.method.needs_predictions();
+        Ok(SetManifest {
+            schema_version: MANIFEST_VERSION,
+            surrogate,
+            method: craft.method,
+            policy: chosen.file.policy.clone(),
+            data,
+            data_sha256: provenance::digest(&self.input.input, bundle.manifest())?,
+            labels: if predicted { "predicted" } else { "data" },
+            environment,
+            summary,
+            images: set.images.iter().map(Into::into).collect(),
+        })
+    }
+}
+
+/// Images that a universal perturbation is crafted on.
+const CRAFTING_IMAGES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(127);
