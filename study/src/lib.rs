@@ -7,6 +7,7 @@
 pub mod adversarial;
 pub mod attack;
 pub mod corruption;
+pub mod findings;
 pub mod loss;
 pub mod method;
 pub mod oracle;
