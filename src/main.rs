@@ -6,6 +6,7 @@
 mod commands;
 mod engines;
 mod input;
+mod interrupt;
 mod output;
 mod policies;
 mod session;
@@ -31,6 +32,11 @@ fn main() -> ExitCode {
     // SAFETY: nothing has run yet, so no other thread can touch the environment.
     engines::permit(unsafe { offramp_runtime::backend::ort::silence_telemetry() });
     let arguments = Arguments::parse();
+    if let Err(error) = interrupt::listen() {
+        output::note(format!(
+            "note: signals are not listened to, an interruption may leave partial files: {error}"
+        ));
+    }
     match arguments.command.run() {
         Ok(status) => status.into(),
         Err(error) => status::explain(&error).into(),

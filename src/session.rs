@@ -1,5 +1,6 @@
 //! A bundle, prepared on the backend that was asked for, and the pictures that go through it.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -7,11 +8,11 @@ use anyhow::Context as _;
 use offramp_models::Bundle;
 use offramp_models::DType;
 use offramp_models::dataset::{Dataset, Picture};
-use offramp_models::preprocess::{HostBuffer, Preprocessor};
+use offramp_models::preprocess::{Fit, HostBuffer, Preprocessor};
 use offramp_runtime::backend::{Description, HostTensor};
 use offramp_runtime::pipeline::Pipeline;
 use offramp_runtime::prepare::{self, PrepareOptions, Progress, Segments};
-use offramp_runtime::report::{BackendName, BundleName};
+use offramp_runtime::report::{BackendName, BundleName, Preprocessing};
 
 use crate::engines::{EngineFlags, chain};
 use crate::output;
@@ -26,6 +27,8 @@ pub struct Session {
     pub backend: Description,
     /// What they are.
     pub segments: Segments,
+    /// Whether they lie in the cache for the next time.
+    pub kept: bool,
     /// Seconds that preparing took.
     pub prepare_s: f64,
 }
@@ -65,9 +68,9 @@ impl Session {
                     for note in &prepared.notes {
                         output::note(format!("note: {}", chain(note)));
                     }
-                    let (pipeline, segments) = (prepared.pipeline, prepared.segments);
+                    let (pipeline, segments, kept) = (prepared.pipeline, prepared.segments, prepared.kept);
                     let prepare_s = started.elapsed().as_secs_f64();
-                    return Ok(Self { bundle, pipeline, backend, segments, prepare_s });
+                    return Ok(Self { bundle, pipeline, backend, segments, kept, prepare_s });
                 }
                 Err(prepare::PrepareError::Backend(error)) if candidates.len() > 0 => {
                     output::note(format!("note: not {}: {}", candidate.name(), chain(&error)));
@@ -108,6 +111,8 @@ pub struct Feed<'a> {
     preprocessor: Preprocessor,
     picture: Picture,
     buffer: HostBuffer,
+    /// Pictures that had another size.
+    resized: BTreeSet<usize>,
 }
 
 impl<'a> Feed<'a> {
@@ -117,7 +122,13 @@ impl<'a> Feed<'a> {
     /// When no picture can become the network's input.
     pub fn new(data: &'a dyn Dataset, bundle: &Bundle) -> anyhow::Result<Self> {
         let preprocessor = Preprocessor::new(&bundle.manifest().input)?;
-        Ok(Self { data, preprocessor, picture: Picture::default(), buffer: HostBuffer::default() })
+        Ok(Self {
+            data,
+            preprocessor,
+            picture: Picture::default(),
+            buffer: HostBuffer::default(),
+            resized: BTreeSet::new(),
+        })
     }
 
     /// Images `first..first + count`, preprocessed.
@@ -128,14 +139,23 @@ impl<'a> Feed<'a> {
         self.buffer.clear();
         for image in first..first + count {
             self.data.read(image, &mut self.picture)?;
-            self.preprocessor
+            let fit = self
+                .preprocessor
                 .append(&self.picture, &mut self.buffer)
                 .with_context(|| format!("image {image}"))?;
+            if fit == Fit::Resized {
+                self.resized.insert(image);
+            }
         }
         Ok(match self.preprocessor.dtype() {
             DType::Uint8 => HostTensor::Uint8(self.buffer.uint8()),
             _ => HostTensor::Float32(self.buffer.float32()),
         })
+    }
+
+    /// What became of the pictures so far.
+    pub fn preprocessing(&self) -> Preprocessing {
+        Preprocessing { how: self.describe().to_owned(), resized: Some(self.resized.len()) }
     }
 
     /// What becomes of the pictures.

@@ -8,7 +8,9 @@ pub mod bundle;
 pub mod dataset;
 pub mod digest;
 pub mod manifest;
+pub mod partial;
 pub mod preprocess;
+pub mod regular;
 pub mod tensor;
 #[cfg(feature = "zoo")]
 pub mod zoo;

@@ -3,12 +3,15 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::Args;
-use offramp_models::Bundle;
 use offramp_models::dataset::{DataRef, Dataset};
+use offramp_models::preprocess::Preprocessor;
+use offramp_models::{Bundle, regular};
 use offramp_runtime::backend::{Bound, GraphSource, Origin, RunnerOptions, Value};
 use offramp_runtime::bench::{Comparison, Measured, Protocol, Sample, Subject, compare};
 use offramp_runtime::executor::Executor;
+use offramp_runtime::report::Preprocessing;
 use serde_json::json;
 
 use super::run::MeterChoice;
@@ -114,6 +117,8 @@ impl Bench {
         let candidate =
             self.engine.candidates()?.into_iter().find(|c| c.backend.describe() == session.backend);
         let candidate = candidate.ok_or_else(|| anyhow::anyhow!("the backend is gone"))?;
+        // Engines wait for the writer of a pipe.
+        regular::open(model).with_context(|| format!("cannot read {}", model.display()))?;
         let exits = session.pipeline.exits();
         let source = GraphSource { label: "the whole network".to_owned(), origin: Origin::File(model) };
         let options = RunnerOptions {
@@ -144,11 +149,16 @@ impl Bench {
 
     fn print(&self, session: &Session, chosen: &Chosen, comparison: &Comparison) -> anyhow::Result<()> {
         let Some(first) = comparison.subjects.first() else { return Ok(()) };
+        let preprocessing = Preprocessing {
+            how: Preprocessor::new(&session.bundle.manifest().input)?.describe().to_owned(),
+            // Only folders are resized; their pictures are not counted here.
+            resized: (!matches!(self.input.input, DataRef::Folder(_))).then_some(0),
+        };
         if self.json {
             let exit = |exit: &offramp_runtime::bench::MeasuredExit| json!({"exit": exit.exit, "count": exit.runs, "latency_s": exit.latency_s, "median_s": exit.median_s});
             return output::json(&json!({
                 "schema_version": 1, "bundle": session.bundle_name(), "backend": session.backend_name(),
-                "policy": chosen.spec, "threads": self.engine.threads, "spinning": !self.engine.no_spinning,
+                "policy": chosen.spec, "preprocessing": preprocessing, "threads": self.engine.threads, "spinning": !self.engine.no_spinning,
                 "segments": session.segments, "prepare_s": session.prepare_s,
                 "latency_s": first.latency_s, "exits": first.exits.iter().map(exit).collect::<Vec<_>>(),
                 "subjects": comparison.subjects, "ratios": comparison.ratios,
@@ -160,6 +170,7 @@ impl Bench {
             session.prepare_s,
             self.engine.threads.map_or("the engine's choice".to_owned(), |threads| threads.to_string())
         )];
+        lines.push(format!("input: {}", preprocessing.how));
         lines.extend(comparison.subjects.iter().map(tell));
         for ratio in &comparison.ratios {
             let interval = &ratio.ratio;

@@ -7,6 +7,7 @@ use clap::Args;
 use offramp_exporter::split::{self, SplitOptions};
 use offramp_exporter::verify::VerifyOptions;
 use offramp_models::dataset::{self, DataRef, Dataset, OpenOptions, shapes};
+use offramp_models::partial::Partial;
 use offramp_models::zoo;
 use offramp_runtime::calibrate::{Costs, Demand, Family, calibrate};
 use offramp_runtime::confidence::Measure;
@@ -41,7 +42,8 @@ const DROP: f64 = 0.005;
 
 impl Demo {
     pub fn run(self) -> anyhow::Result<Status> {
-        let folder = tempfile::tempdir().context("no temporary folder")?;
+        let folder =
+            Partial::folder(&std::env::temp_dir().join("offramp-demo")).context("no temporary folder")?;
         let model = folder.path().join(format!("{}.onnx", zoo::SHAPES_SDN_NAME));
         std::fs::write(&model, zoo::SHAPES_SDN)
             .with_context(|| format!("cannot write {}", model.display()))?;

@@ -41,11 +41,14 @@ impl Prepare {
         if self.json {
             output::json(&json!({
                 "schema_version": 1, "bundle": session.bundle_name(), "segments": session.segments,
-                "prepare_s": session.prepare_s, "providers": rows,
+                "kept": session.kept, "prepare_s": session.prepare_s, "providers": rows,
             }))?;
         } else {
             let from = match session.segments {
-                offramp_runtime::prepare::Segments::Optimised => "optimised for this device and kept",
+                offramp_runtime::prepare::Segments::Optimised if session.kept => {
+                    "optimised for this device and kept"
+                }
+                offramp_runtime::prepare::Segments::Optimised => "optimised for this device, not kept",
                 offramp_runtime::prepare::Segments::Cached => "optimised for this device before",
                 _ => "as bundled",
             };

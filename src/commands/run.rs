@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 use offramp_models::dataset::Dataset;
+use offramp_models::partial::Partial;
 use offramp_runtime::executor::Executor;
 use offramp_runtime::meter::NotMeasured;
 use offramp_runtime::pacing::{MonotonicClock, Pacer};
@@ -148,7 +149,9 @@ impl Run {
             policy: chosen.spec.clone(),
             macs: &macs,
         };
-        Ok(tally.report(subject, Err(self.meter.not_measured())))
+        let mut report = tally.report(subject, Err(self.meter.not_measured()));
+        report.preprocessing = Some(feed.preprocessing());
+        Ok(report)
     }
 }
 
@@ -156,20 +159,18 @@ impl Run {
 struct TraceFile {
     writer: TraceWriter<BufWriter<File>>,
     path: PathBuf,
-    /// What is renamed to `path` at the end.
-    partial: Option<PathBuf>,
+    /// What appears as `path` at the end.
+    partial: Option<Partial>,
 }
 
 impl TraceFile {
     fn create(path: &std::path::Path) -> anyhow::Result<Self> {
         let special = std::fs::metadata(path).is_ok_and(|there| !there.is_file());
-        let partial = (!special).then(|| {
-            let mut name = path.file_name().unwrap_or_default().to_owned();
-            name.push(".partial");
-            path.with_file_name(name)
-        });
-        let target = partial.as_deref().unwrap_or(path);
-        let file = File::create(target).with_context(|| format!("cannot write {}", target.display()))?;
+        let opened = match special {
+            true => File::create(path).map(|file| (None, file)),
+            false => Partial::file(path).map(|(partial, file)| (Some(partial), file)),
+        };
+        let (partial, file) = opened.with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Self { writer: TraceWriter::new(BufWriter::new(file)), path: path.to_owned(), partial })
     }
 
@@ -180,8 +181,8 @@ impl TraceFile {
     fn finish(self) -> anyhow::Result<()> {
         let failed = self.failed();
         self.writer.finish().with_context(|| failed.clone())?;
-        match &self.partial {
-            Some(partial) => std::fs::rename(partial, &self.path).context(failed),
+        match self.partial {
+            Some(partial) => partial.publish(&self.path).context(failed),
             None => Ok(()),
         }
     }

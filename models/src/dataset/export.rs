@@ -4,13 +4,13 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use tempfile::NamedTempFile;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use super::npy::Header;
 use super::picture::for_le_bytes;
 use super::{Chw, DataError, Dataset, Picture, Samples};
+use crate::partial::Partial;
 use crate::preprocess::Resampler;
 
 /// What to write of a data set.
@@ -52,9 +52,8 @@ pub fn export_npz(data: &dyn Dataset, path: &Path, options: &ExportOptions) -> R
     if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
         return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let file = temporary(folder).map_err(failed)?;
-    let mut writer = Writer::new(file.as_file()).map_err(failed)?;
+    let (partial, file) = Partial::file(path).map_err(failed)?;
+    let mut writer = Writer::new(&file).map_err(failed)?;
 
     let mut feed =
         Feed { data, shape: options.shape, resampler: Resampler::default(), picture: Picture::default() };
@@ -81,8 +80,8 @@ pub fn export_npz(data: &dyn Dataset, path: &Path, options: &ExportOptions) -> R
         }
     }
     writer.finish().map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
+    file.sync_all().map_err(failed)?;
+    partial.publish(path).map_err(failed)?;
     Ok(Exported { images, shape, labelled: labels.is_some(), resized })
 }
 
@@ -160,15 +159,4 @@ const fn size(samples: &Samples) -> u64 {
         Samples::U8(_) => 1,
         Samples::F32(_) => 4,
     }
-}
-
-/// A file in `folder` with the permissions of an ordinary new file.
-fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    let builder = {
-        use std::os::unix::fs::PermissionsExt as _;
-        builder.permissions(fs::Permissions::from_mode(0o666))
-    };
-    builder.prefix(".offramp-").tempfile_in(folder)
 }
