@@ -495,3 +495,26 @@ fn a_proof_against_another_file_of_the_same_network_says_so() {
         assert_eq!(notes.starts_with("note: ") && notes.contains("not the file"), !matches, "{notes}");
     }
 }
+
+#[test]
+fn prepare_says_kept_only_where_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = bundle(folder.path());
+    let prepare = ["prepare", text(&bundle), "--json", "--backend"];
+    let bundled = json(&[&prepare[..], &["tract"]].concat());
+    assert_eq!((&bundled["segments"], &bundled["kept"]), (&"as_bundled".into(), &false.into()));
+    if std::env::var_os("ORT_DYLIB_PATH").is_none() {
+        return;
+    }
+    let occupied = folder.path().join("occupied");
+    std::fs::write(&occupied, "a file").unwrap();
+    let unkept = json(&[&prepare[..], &["ort", "--cache", text(&occupied)]].concat());
+    assert_eq!((&unkept["segments"], &unkept["kept"]), (&"optimised".into(), &false.into()));
+    let output = offramp(&["prepare", text(&bundle), "--backend", "ort", "--cache", text(&occupied)]);
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(told.contains("not kept"), "{told}");
+    for segments in ["optimised", "cached"] {
+        let kept = json(&[&prepare[..], &["ort"]].concat());
+        assert_eq!((&kept["segments"], &kept["kept"]), (&segments.into(), &true.into()));
+    }
+}
