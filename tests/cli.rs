@@ -405,11 +405,12 @@ fn a_pipe_or_folder_in_place_of_a_file_is_named_and_never_waited_for() {
 
 #[test]
 fn a_manifest_whose_costs_were_changed_is_refused_by_name() {
+    type Change = fn(&mut Value);
     let folder = tempfile::tempdir().unwrap();
     let bundle = bundle(folder.path());
     let path = bundle.join("manifest.json");
     let whole: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-    let changes: [(&str, fn(&mut Value)); 3] = [
+    let changes: [(&str, Change); 3] = [
         ("macs of exit 2", |m| m["exits"][2]["macs"] = u64::MAX.into()),
         ("macs_fraction of exit 0", |m| m["exits"][0]["macs_fraction"] = 0.5.into()),
         ("boundary_bytes of segment 1", |m| m["segments"][1]["boundary_bytes"] = 1.into()),

@@ -300,13 +300,14 @@ fn retold(folder: &Path, change: impl FnOnce(&mut Manifest)) -> Bundle {
 
 #[test]
 fn a_file_that_is_not_what_the_manifest_says_is_refused_on_every_backend() {
+    type Change<'a> = &'a dyn Fn(&mut Manifest);
     let folder = tempfile::tempdir().unwrap();
     let half = |manifest: &mut Manifest, form: fn(&mut TensorSpec)| {
         form(&mut manifest.segments[0].outputs[1]);
         form(&mut manifest.segments[1].inputs[0]);
         manifest.segments[0].boundary_bytes = manifest.segments[1].inputs[0].bytes_per_image() as u64;
     };
-    let changes: [(&str, &dyn Fn(&mut Manifest)); 5] = [
+    let changes: [(&str, Change<'_>); 5] = [
         (
             r#"the manifest says that segment 0 gives "h" float32 [batch, 10, 8, 8], its file says float32 [batch, 20, 8, 8]"#,
             &|m| half(m, |h| h.shape[1] = Some(10)),
