@@ -29,7 +29,7 @@ impl TraceFile {
             path.with_file_name(name)
         });
         let target = partial.as_deref().unwrap_or(path);
-        let file = File::create(target).with_context(|| format!("cannot write {}", target.display()))?;
+        let file = File::create(target).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Self { writer: TraceWriter::new(BufWriter::new(file)), path: path.to_owned(), partial })
     }
 

@@ -3,7 +3,9 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::Args;
+use offramp_models::Sha256;
 use offramp_models::dataset::DataRef;
 use offramp_runtime::bench::{Comparison, Measured, MeasuredExit, Protocol, Subject, SubjectError, compare};
 use serde_json::json;
@@ -20,6 +22,7 @@ use crate::{output, quantities};
 /// What is compared runs in turns (A B B A) in one process, so that the machine's moods hit both alike.
 #[derive(Args)]
 #[command(
+    allow_negative_numbers = true,
     after_help = "Examples:\n  offramp bench network.bundle --input test.npz --threshold 0.8 --threads 1\n  \
                         offramp bench network.bundle --input benign.npz --against adversarial.npz\n  \
                         offramp bench network.bundle --input test.npz --exit 6 --whole network.onnx --threads 1\n  \
@@ -89,6 +92,12 @@ impl Bench {
             subjects.push(Subject::segments(name, pipeline, policy, data)?);
         }
         if let Some(model) = &self.whole {
+            let digest =
+                Sha256::of_file(model).with_context(|| format!("cannot read {}", model.display()))?;
+            if digest != manifest.source.sha256 {
+                let (file, name) = (model.display(), &manifest.source.file);
+                output::note(format!("warning: {file} is not the {name} that the bundle was split from"));
+            }
             let (backend, threads) = (prepared.backend.as_ref(), flags.thread_count());
             subjects.push(Subject::whole(model, backend, threads, &prepared.pipeline, data)?);
         }
@@ -154,7 +163,7 @@ fn tell(subject: &Measured) -> String {
         text += &format!(
             ", mean {} ms, median {} ms (95 % {} to {}), p90 {}, p99 {}, max {}",
             ms(latency.mean),
-            ms(latency.p50),
+            ms(median.estimate),
             ms(median.low),
             ms(median.high),
             ms(latency.p90),

@@ -25,7 +25,7 @@ use crate::workload::{MeterChoice, Workload};
 
 /// Split the shipped network, prove it, calibrate it, and run it with and without early exit
 #[derive(Args)]
-#[command(after_help = "Example:\n  offramp demo --backend tract")]
+#[command(allow_negative_numbers = true, after_help = "Example:\n  offramp demo --backend tract")]
 pub struct Demo {
     /// Pictures of the built-in data set to run, and as many others to calibrate on, 10 to 2000
     #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u16).range(10..=2000))]

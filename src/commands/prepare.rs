@@ -35,8 +35,8 @@ impl Prepare {
             PreparedBundle::open(Bundle::open(&self.bundle)?, &self.backend, self.cache.as_deref())?;
         if self.json {
             output::json(&json!({
-                "schema_version": 1, "bundle": prepared.bundle_name(), "segments": prepared.segments,
-                "prepare_s": prepared.prepare_s, "providers": prepared.segment_backends(),
+                "schema_version": 1, "bundle": prepared.bundle_name(), "prepared": prepared.segments,
+                "prepare_s": prepared.prepare_s, "segments": prepared.segment_backends(),
             }))?;
         } else {
             let from = match prepared.segments {

@@ -17,9 +17,12 @@ use crate::{output, quantities};
 
 /// Run pictures through a bundle, stopping each at the first confident exit
 #[derive(Args)]
-#[command(after_help = "Examples:\n  offramp run network.bundle --input test.npz --threshold 0.8\n  \
+#[command(
+    allow_negative_numbers = true,
+    after_help = "Examples:\n  offramp run network.bundle --input test.npz --threshold 0.8\n  \
                         offramp run network.bundle --input photos/ --policy entropy --thresholds 0.9,0.8,0.7 --trace t.jsonl\n  \
-                        offramp run network.bundle --input shapes:test --exit 2 --backend tract --json")]
+                        offramp run network.bundle --input shapes:test --exit 2 --backend tract --json"
+)]
 pub struct Run {
     /// Images at once
     #[arg(long, value_name = "N", default_value = "1", value_parser = quantities::count)]

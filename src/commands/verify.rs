@@ -18,7 +18,10 @@ use crate::{output, quantities};
 ///
 /// Status 3 beyond the tolerance; status 1 for a bundle that was tampered with.
 #[derive(Args)]
-#[command(after_help = "Example:\n  offramp verify network.bundle --against network.onnx --backend tract")]
+#[command(
+    allow_negative_numbers = true,
+    after_help = "Example:\n  offramp verify network.bundle --against network.onnx --backend tract"
+)]
 pub struct Verify {
     /// The bundle, a folder that `split` wrote
     bundle: PathBuf,
