@@ -1,22 +1,35 @@
 //! `--input DATA` to an opened data set.
 
+use std::num::NonZeroUsize;
+
 use clap::Args;
 use offramp_models::Manifest;
 use offramp_models::dataset::{self, DataRef, Dataset, OpenOptions};
 
+use crate::quantities;
 use crate::status::hint;
+
+/// What DATA means, for every flag and argument that takes it.
+pub const DATA: &str = "\
+Pictures, one of
+  FILE.npz           arrays x (N,C,H,W; uint8, or float32 in [0,1]) and, where known, y (N; int64)
+  FOLDER             images, flat or in one sub-folder per class; resized and cropped to the network's input
+  cifar10:DIR        as published, binary or Python; the test images
+  cifar100:DIR       as published, binary or Python; the test images, with fine labels
+  tiny-imagenet:DIR  as published; val, whose labels are published
+  shapes:SPLIT[:N]   built in; train, calibration or test, of that the first N
+DIR#train means the training images";
 
 /// Pictures to run.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Input")]
 pub struct InputFlags {
-    /// FILE.npz, a folder of images, cifar10:DIR, cifar100:DIR, tiny-imagenet:DIR, shapes:SPLIT or shapes:SPLIT:N; a published
-    /// data set means its test images (Tiny ImageNet: val), with #train after DIR its training images
-    #[arg(long, value_name = "DATA")]
+    /// Pictures: FILE.npz, FOLDER, cifar10:DIR, cifar100:DIR, tiny-imagenet:DIR or shapes:SPLIT (--help tells more)
+    #[arg(long, value_name = "DATA", long_help = DATA)]
     pub input: DataRef,
     /// Take only the first N images
-    #[arg(long, value_name = "N")]
-    pub limit: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = quantities::count)]
+    pub limit: Option<NonZeroUsize>,
 }
 
 impl InputFlags {
@@ -33,8 +46,13 @@ impl InputFlags {
 ///
 /// # Errors
 /// As [`InputFlags::open`].
-pub fn open(data: &DataRef, limit: Option<usize>, manifest: &Manifest) -> anyhow::Result<Box<dyn Dataset>> {
-    let options = OpenOptions { class_names: manifest.classes.names.as_deref(), limit };
+pub fn open(
+    data: &DataRef,
+    limit: Option<NonZeroUsize>,
+    manifest: &Manifest,
+) -> anyhow::Result<Box<dyn Dataset>> {
+    let options =
+        OpenOptions { class_names: manifest.classes.names.as_deref(), limit: limit.map(NonZeroUsize::get) };
     let opened = dataset::open(data, &options)?;
     opened.check_labels(manifest.classes.count)?;
     let (_, height, width) = manifest.input.chw();

@@ -3,14 +3,18 @@
 //! `main` parses, calls one command and turns its end into a status: 0 done, 1 failed, 2 usage,
 //! 3 a requested check did not hold.
 
+mod backends;
 mod commands;
-mod engines;
 mod input;
 mod interrupt;
 mod output;
 mod policies;
-mod session;
+mod prepared;
+mod provenance;
+mod quantities;
 mod status;
+mod trace;
+mod workload;
 
 use std::process::ExitCode;
 
@@ -30,7 +34,7 @@ struct Arguments {
 fn main() -> ExitCode {
     // Before any thread exists and before ONNX Runtime loads: a field tool must not phone home.
     // SAFETY: nothing has run yet, so no other thread can touch the environment.
-    engines::permit(unsafe { offramp_runtime::backend::ort::silence_telemetry() });
+    backends::permit(unsafe { offramp_runtime::backend::ort::silence_telemetry() });
     let arguments = Arguments::parse();
     if let Err(error) = interrupt::listen() {
         output::note(format!(

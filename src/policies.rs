@@ -1,13 +1,16 @@
 //! Policy flags to a policy.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use offramp_models::{Bundle, Sha256};
+use offramp_models::dataset::DataRef;
+use offramp_models::{Bundle, Causes, Manifest};
 use offramp_runtime::confidence::{Measure, Threshold};
 use offramp_runtime::policy::{Fallback, Policy, PolicyFile, PolicySpec, Rule};
 
-use crate::status::{hint, usage};
+use crate::status::usage;
+use crate::{output, provenance, quantities};
 
 /// Name of the policy that a bundle brings along.
 const DEFAULT: &str = "policies/default.json";
@@ -20,14 +23,15 @@ pub struct PolicyFlags {
     #[arg(long, value_enum)]
     pub policy: Option<Kind>,
     /// One threshold for all exits but the final one, in [0, 1]
-    #[arg(long, value_name = "T", conflicts_with_all = ["thresholds", "patience"])]
-    pub threshold: Option<f32>,
+    #[arg(long, value_name = "T", value_parser = quantities::threshold, conflicts_with_all = ["thresholds", "patience"])]
+    pub threshold: Option<Threshold>,
     /// One threshold per exit but the final one, in [0, 1]
-    #[arg(long, value_name = "T0,T1,..", value_delimiter = ',', conflicts_with = "patience")]
-    pub thresholds: Option<Vec<f32>>,
+    #[arg(long, value_name = "T0,T1,..", value_delimiter = ',', value_parser = quantities::threshold,
+          conflicts_with = "patience")]
+    pub thresholds: Option<Vec<Threshold>>,
     /// Stop when the K latest exits predict the same label
-    #[arg(long, value_name = "K")]
-    pub patience: Option<usize>,
+    #[arg(long, value_name = "K", value_parser = quantities::count)]
+    pub patience: Option<NonZeroUsize>,
     /// Read the policy from a file that `calibrate` wrote
     #[arg(long, value_name = "FILE", conflicts_with_all = ["policy", "threshold", "thresholds", "patience"])]
     pub policy_file: Option<PathBuf>,
@@ -35,7 +39,7 @@ pub struct PolicyFlags {
     #[arg(long, value_enum)]
     pub fallback: Option<FallbackKind>,
     /// Always stop at exit K
-    #[arg(long, value_name = "K",
+    #[arg(long, value_name = "K", value_parser = quantities::index,
           conflicts_with_all = ["policy", "threshold", "thresholds", "patience", "policy_file", "fallback"])]
     pub exit: Option<usize>,
 }
@@ -86,13 +90,30 @@ impl From<FallbackKind> for Fallback {
 /// A policy, and where it is from.
 pub struct Chosen {
     /// What was asked for.
-    pub spec: PolicySpec,
+    pub file: PolicyFile,
     /// The same, for this network.
     pub policy: Box<dyn Policy + Send + Sync>,
     /// `asked for`, `policies/default.json` or `the default`.
     pub origin: String,
-    /// Digest of the data it was calibrated on.
-    pub calibrated_on: Option<Sha256>,
+}
+
+impl Chosen {
+    /// Says on stderr when `data` are no judge of this policy.
+    pub fn warn_if_calibrated_on(&self, data: &DataRef, manifest: &Manifest) {
+        if self.file.calibration.is_none() {
+            return;
+        }
+        match provenance::digest(data, manifest) {
+            Ok(digest) if self.file.calibrated_on(digest) => output::note(format!(
+                "warning: the policy was calibrated on images of {data}; figures on these images prove nothing"
+            )),
+            Ok(_) => {}
+            Err(error) => output::note(format!(
+                "note: cannot tell whether the policy was calibrated on images of {data}: {}",
+                Causes(&error)
+            )),
+        }
+    }
 }
 
 impl PolicyFlags {
@@ -101,47 +122,54 @@ impl PolicyFlags {
     /// # Errors
     /// Status 2 for flags that contradict each other or do not fit the network; an error for a file that cannot be used.
     pub fn choose(&self, bundle: &Bundle) -> anyhow::Result<Chosen> {
-        let exits = bundle.manifest().exits.len();
         let default = bundle.dir().join(DEFAULT);
-        let (mut spec, origin, calibration) = if let Some(path) = &self.policy_file {
-            let file = PolicyFile::read(path)?;
-            (file.policy, path.display().to_string(), file.calibration)
+        let asked = |policy| (PolicyFile::by_hand(policy), "asked for".to_owned());
+        let (mut file, origin) = if let Some(path) = &self.policy_file {
+            (PolicyFile::read(path)?, path.display().to_string())
         } else if let Some(exit) = self.exit {
-            (PolicySpec::fixed(exit), "asked for".to_owned(), None)
+            asked(PolicySpec::fixed(exit))
         } else if let Some(rule) = self.rule()? {
-            (PolicySpec { rule, fallback: Fallback::Final }, "asked for".to_owned(), None)
+            asked(PolicySpec { rule, fallback: Fallback::Final })
         } else if default.is_file() {
-            let file = PolicyFile::read(&default)?;
-            (file.policy, DEFAULT.to_owned(), file.calibration)
+            (PolicyFile::read(&default)?, DEFAULT.to_owned())
         } else {
-            (PolicySpec::default(), "the default".to_owned(), None)
+            (PolicyFile::by_hand(PolicySpec::default()), "the default".to_owned())
         };
         if let Some(fallback) = self.fallback {
-            spec.fallback = fallback.into();
+            file.policy.fallback = fallback.into();
         }
-        let policy = spec.fit(exits).map_err(|error| {
-            let advice = format!("the network has {exits} exits, 0 to {}", exits.saturating_sub(1));
-            hint(usage(error.to_string()), advice)
+        let exits = bundle.manifest().exits.len();
+        let policy = file.policy.fit(exits).map_err(|error| {
+            let exits = format!("the network has {exits} exits, 0 to {}", exits.saturating_sub(1));
+            let advice =
+                if file.calibration.is_some() { format!("{exits}; {origin} is for another") } else { exits };
+            usage(error.to_string(), advice)
         })?;
-        let calibrated_on = calibration.map(|calibration| calibration.data_sha256);
-        Ok(Chosen { spec, policy, origin, calibrated_on })
+        Ok(Chosen { file, policy, origin })
     }
 
     fn rule(&self) -> anyhow::Result<Option<Rule>> {
         match (self.policy, self.patience) {
-            (None | Some(Kind::Patience), Some(patience)) => return Ok(Some(Rule::Patience { patience })),
-            (Some(Kind::Patience), None) => return Err(usage("--policy patience needs --patience K")),
-            (Some(_), Some(_)) => return Err(usage("--patience goes with --policy patience only")),
+            (None | Some(Kind::Patience), Some(patience)) => {
+                return Ok(Some(Rule::Patience { patience: patience.get() }));
+            }
+            (Some(Kind::Patience), None) => {
+                return Err(usage(
+                    "--policy patience needs --patience K",
+                    "--patience 2 stops when two exits agree",
+                ));
+            }
+            (Some(_), Some(_)) => {
+                return Err(usage("--patience goes with --policy patience only", "leave one of the two out"));
+            }
             _ => {}
         }
-        let numbers = match (self.threshold, &self.thresholds) {
+        let thresholds = match (self.threshold, &self.thresholds) {
             (Some(one), _) => vec![one],
             (None, Some(several)) => several.clone(),
             (None, None) if self.policy.is_none() => return Ok(None),
-            (None, None) => vec![Threshold::DEFAULT.get()],
+            (None, None) => vec![Threshold::DEFAULT],
         };
-        let thresholds: Result<Vec<_>, _> = numbers.into_iter().map(Threshold::new).collect();
-        let thresholds = thresholds.map_err(|error| usage(error.to_string()))?;
         let measure = self.policy.and_then(Kind::measure).unwrap_or(Measure::MaxSoftmax);
         Ok(Some(Rule::Confidence { measure, thresholds }))
     }

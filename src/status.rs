@@ -2,7 +2,10 @@
 
 use std::io;
 
+use offramp_models::BundleError;
+use offramp_models::dataset::DataError;
 use offramp_runtime::backend::{BackendError, LibraryError};
+use offramp_runtime::calibrate::CalibrateError;
 use offramp_runtime::prepare::PrepareError;
 
 /// The process's status.
@@ -33,9 +36,9 @@ impl std::fmt::Display for UsageError {
 
 impl std::error::Error for UsageError {}
 
-/// A usage error with this message.
-pub fn usage(message: impl Into<String>) -> anyhow::Error {
-    UsageError { message: message.into() }.into()
+/// A usage error, and what to say instead.
+pub fn usage(message: impl Into<String>, advice: impl Into<String>) -> anyhow::Error {
+    hint(UsageError { message: message.into() }, advice)
 }
 
 /// An error with a hint on a line of its own.
@@ -74,12 +77,21 @@ pub fn explain(error: &anyhow::Error) -> Status {
     if let Some(hint) = find_hint(error) {
         eprintln!("\nhint: {hint}");
     }
-    if is_usage(error) { Status::Usage } else { Status::Failed }
+    status_of(error)
 }
 
-fn is_usage(error: &anyhow::Error) -> bool {
-    let hinted = error.downcast_ref::<Hinted>();
-    error.is::<UsageError>() || hinted.is_some_and(|hinted| is_usage(&hinted.source))
+fn status_of(error: &anyhow::Error) -> Status {
+    if let Some(hinted) = error.downcast_ref::<Hinted>() {
+        return status_of(&hinted.source);
+    }
+    #[cfg(feature = "full")]
+    if let Some(offramp_exporter::ExportError::Proof { .. }) = error.downcast_ref() {
+        return Status::NotHeld;
+    }
+    if let Some(CalibrateError::Infeasible { .. }) = error.downcast_ref() {
+        return Status::NotHeld;
+    }
+    if error.is::<UsageError>() { Status::Usage } else { Status::Failed }
 }
 
 fn broken_pipe(error: &anyhow::Error) -> bool {
@@ -91,6 +103,14 @@ fn broken_pipe(error: &anyhow::Error) -> bool {
 fn find_hint(error: &anyhow::Error) -> Option<String> {
     if let Some(hinted) = error.downcast_ref::<Hinted>() {
         return Some(hinted.hint.clone());
+    }
+    if let Some(BundleError::NoManifest { .. } | BundleError::Read { .. }) = error.downcast_ref() {
+        return Some("a bundle is a folder that `offramp split` writes".to_owned());
+    }
+    if let Some(DataError::Read { .. } | DataError::Kind { .. } | DataError::Empty { .. }) =
+        error.downcast_ref()
+    {
+        return Some("--help says what DATA may be".to_owned());
     }
     let advice = match backend_error(error)? {
         BackendError::Library(LibraryError::NotFound { .. }) => {
@@ -114,8 +134,38 @@ fn backend_error(error: &anyhow::Error) -> Option<&BackendError> {
             return error.refused_by_backend();
         }
         match cause.downcast_ref::<PrepareError>() {
-            Some(PrepareError::Backend(error)) => Some(error),
-            _ => cause.downcast_ref(),
+            Some(error) => refused_by_backend(error),
+            None => cause.downcast_ref(),
         }
     })
+}
+
+/// The backend's part in a bundle that cannot be prepared.
+pub fn refused_by_backend(error: &PrepareError) -> Option<&BackendError> {
+    match error {
+        PrepareError::Backend(error) => Some(error),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(feature = "full")]
+    fn a_check_that_was_asked_for_and_does_not_hold_is_status_3_with_or_without_a_hint() {
+        let proof = || offramp_exporter::ExportError::Proof { exit: 1, difference: 0.5, tolerance: 1e-4 };
+        assert_eq!(status_of(&proof().into()), Status::NotHeld);
+        assert_eq!(status_of(&hint(proof(), "allow more")), Status::NotHeld);
+        let refused = offramp_exporter::ExportError::NotStatic { found: 2 };
+        assert_eq!(status_of(&hint(refused, "leave it out")), Status::Failed);
+    }
+
+    #[test]
+    fn a_usage_error_is_status_2_and_a_closed_pipe_is_no_error() {
+        assert_eq!(status_of(&usage("a", "b")), Status::Usage);
+        let closed = anyhow::Error::from(io::Error::from(io::ErrorKind::BrokenPipe)).context("cannot write");
+        assert_eq!(explain(&closed), Status::Done);
+    }
 }

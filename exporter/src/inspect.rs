@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use offramp_models::{Classes, Exit, Input, Source, TensorSpec};
-use offramp_runtime::backend::{Backend, GraphSource, Origin, RunnerOptions};
+use offramp_models::{Causes, Classes, Exit, Input, Source, TensorSpec};
+use offramp_runtime::backend::{Backend, Description, GraphSource, Origin, RunnerOptions};
 use serde::Serialize;
 
 use crate::ExportError;
@@ -49,8 +49,8 @@ pub struct Cut {
 /// A segment that a backend cannot run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Unsupported {
-    /// The backend.
-    pub backend: String,
+    /// The backend and its provider.
+    pub backend: Description,
     /// The segment.
     pub segment: usize,
     /// The backend's reason with its causes.
@@ -111,13 +111,8 @@ fn refusals(plan: &Plan, backend: &dyn Backend) -> Result<Vec<Unsupported>, Expo
         let bytes = part.model.to_bytes()?;
         let source = GraphSource { label: format!("segment {segment}"), origin: Origin::Bytes(&bytes) };
         if let Err(error) = backend.prepare(&source, &RunnerOptions::default()) {
-            let mut why = error.to_string();
-            let mut cause = std::error::Error::source(&error);
-            while let Some(next) = cause {
-                why += &format!(": {next}");
-                cause = next.source();
-            }
-            refusals.push(Unsupported { backend: backend.describe().name.to_owned(), segment, why });
+            let why = Causes(&error).to_string();
+            refusals.push(Unsupported { backend: backend.describe(), segment, why });
         }
     }
     Ok(refusals)

@@ -5,6 +5,7 @@
 //! parses ONNX.
 
 pub mod bundle;
+mod causes;
 pub mod dataset;
 pub mod digest;
 pub mod manifest;
@@ -16,6 +17,7 @@ pub mod tensor;
 pub mod zoo;
 
 pub use bundle::{Bundle, BundleError};
+pub use causes::Causes;
 pub use digest::Sha256;
 pub use manifest::{Classes, Exit, Extra, Input, Layout, Manifest, ManifestError, Segment, Source};
 pub use tensor::{DType, TensorSpec};

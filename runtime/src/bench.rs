@@ -3,6 +3,7 @@
 //! Every block runs all subjects in one order and again in the opposite order (A B B A), on the same inputs, so that
 //! what drifts over minutes falls on all of them alike.
 
+mod subjects;
 mod warm_up;
 
 use std::time::Duration;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::statistics::{Bootstrap, Interval, Latency, median_interval, ratio_of_medians};
+pub use subjects::SubjectError;
 pub use warm_up::{WarmUp, WarmedUp};
 
 /// Something whose latency is measured.

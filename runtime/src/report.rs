@@ -123,6 +123,7 @@ pub struct Tally {
     exits: Vec<Stopped>,
     compaction: Duration,
     deadline_misses: Option<usize>,
+    preprocessing: Option<Preprocessing>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -158,6 +159,11 @@ impl Tally {
     /// Adds the time that compacting a batch took.
     pub fn add_compaction(&mut self, spent: Duration) {
         self.compaction += spent;
+    }
+
+    /// Notes what became of the pictures on their way in.
+    pub fn set_preprocessing(&mut self, preprocessing: Preprocessing) {
+        self.preprocessing = Some(preprocessing);
     }
 
     /// Notes the frames missed at the rate that was kept.
@@ -203,7 +209,7 @@ impl Tally {
             policy: subject.policy,
             images,
             accuracy,
-            preprocessing: None,
+            preprocessing: self.preprocessing,
             exits,
             mean_exit,
             macs_fraction,

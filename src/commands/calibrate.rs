@@ -4,36 +4,34 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
+use offramp_models::Bundle;
 use offramp_models::dataset::{DataRef, Dataset, PublishedSplit, shapes};
 use offramp_runtime::calibrate::{CalibrateError, Costs, Demand, Family, calibrate};
-use offramp_runtime::executor::Executor;
-use offramp_runtime::policy::{Constraint, Fallback, PolicyFile, PolicySpec};
-use offramp_runtime::recording::{Recorder, Recording};
+use offramp_runtime::pass;
+use offramp_runtime::policy::{Constraint, PolicyFile, PolicySpec};
+use offramp_runtime::recording::Recording;
 use offramp_runtime::replay::Replay;
 use serde_json::json;
 
-use crate::engines::EngineFlags;
+use crate::backends::BackendFlags;
 use crate::input::InputFlags;
-use crate::output;
 use crate::policies::{FallbackKind, Kind};
-use crate::session::{Feed, Session, batches};
-use crate::status::{Status, explain, hint, usage};
+use crate::prepared::PreparedBundle;
+use crate::status::{Status, hint, usage};
+use crate::{output, provenance, quantities};
 
-/// Choose thresholds for a budget and write them as a policy file.
+/// Choose thresholds for a budget and write them as a policy file
 ///
 /// The images must not be those that the policy is judged on later. A budget that cannot be met is status 3.
 #[derive(Args)]
 #[command(
+    allow_negative_numbers = true,
     after_help = "Examples:\n  offramp calibrate network.bundle --input calibration.npz --max-accuracy-drop 0.01 -o policy.json\n  \
                         offramp calibrate network.bundle --input calibration.npz --max-macs 0.5 --per-exit -o policy.json"
 )]
 pub struct Calibrate {
-    /// The bundle
+    /// The bundle, a folder that `split` wrote
     bundle: PathBuf,
-    #[command(flatten)]
-    input: InputFlags,
-    #[command(flatten)]
-    budget: Budget,
     /// The accuracy drop is a fraction of the final exit's accuracy, not a difference
     #[arg(long, requires = "max_accuracy_drop")]
     relative: bool,
@@ -52,49 +50,37 @@ pub struct Calibrate {
     /// Where prepared segments are kept [default: BUNDLE/.prepared]
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
-    #[command(flatten)]
-    engine: EngineFlags,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    budget: Budget,
+    #[command(flatten)]
+    input: InputFlags,
+    #[command(flatten)]
+    backend: BackendFlags,
 }
 
 /// What the policy must keep to; one of them.
 #[derive(Args, Clone, Debug)]
 #[group(required = true, multiple = false)]
+#[command(next_help_heading = "Budget (one of them)")]
 struct Budget {
     /// Accuracy that may be lost against the final exit, in [0, 1]
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", value_parser = quantities::fraction)]
     max_accuracy_drop: Option<f64>,
     /// Mean multiply-adds over those of the final exit, in [0, 1]
-    #[arg(long, value_name = "F")]
+    #[arg(long, value_name = "F", value_parser = quantities::fraction)]
     max_macs: Option<f64>,
     /// Mean latency in milliseconds, on this device and backend
-    #[arg(long, value_name = "L")]
+    #[arg(long, value_name = "L", value_parser = quantities::amount)]
     max_latency_ms: Option<f64>,
     /// Mean energy in millijoules
-    #[arg(long, value_name = "E")]
+    #[arg(long, value_name = "E", value_parser = quantities::amount)]
     max_energy_mj: Option<f64>,
 }
 
 impl Budget {
-    /// Refuses what no policy can be held to, before any image is run.
-    fn check(&self) -> anyhow::Result<()> {
-        for (flag, value) in [("--max-accuracy-drop", self.max_accuracy_drop), ("--max-macs", self.max_macs)]
-        {
-            if let Some(value) = value.filter(|value| !(0.0..=1.0).contains(value)) {
-                return Err(usage(format!("{flag} is a fraction in [0, 1], got {value}")));
-            }
-        }
-        if self.max_latency_ms.is_some_and(|ms| ms.is_nan() || ms <= 0.0) {
-            return Err(usage("--max-latency-ms is a number above 0"));
-        }
-        if self.max_energy_mj.is_some() {
-            anyhow::bail!("energy is not measured: this build has no energy meter");
-        }
-        Ok(())
-    }
-
     fn constraint(&self, relative: bool) -> Constraint {
         if let Some(limit) = self.max_macs {
             Constraint::MaxMacs { limit }
@@ -109,41 +95,56 @@ impl Budget {
 }
 
 /// Images whose latency is measured per exit for a latency budget.
-const TIMED_IMAGES: usize = 200;
+const TIMED_IMAGES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(199);
 
 impl Calibrate {
     pub fn run(self) -> anyhow::Result<Status> {
         self.refuse_test_images()?;
-        self.budget.check()?;
-        let session = Session::open(&self.bundle, &self.engine, self.cache.as_deref())?;
-        let data = self.input.open(session.bundle.manifest())?;
-        let recording = record(&session, data.as_ref())?;
+        if self.budget.max_energy_mj.is_some() {
+            let error = anyhow::anyhow!("energy is not measured: this build has no energy meter");
+            return Err(hint(error, "--max-macs and --max-latency-ms bound what energy follows"));
+        }
+        let bundle = Bundle::open(&self.bundle)?;
+        let data = self.input.open(bundle.manifest())?;
+        let prepared = PreparedBundle::open(bundle, &self.backend, self.cache.as_deref())?;
+        let (file, recording) = self.calibrate(&prepared, data.as_ref())?;
+        if let Some(folder) = self.output.parent().filter(|folder| folder.ends_with("policies")) {
+            std::fs::create_dir_all(folder)?;
+        }
+        file.write(&self.output)?;
+        self.print(&prepared, &recording, &file)?;
+        Ok(Status::Done)
+    }
+
+    fn calibrate(
+        &self,
+        prepared: &PreparedBundle,
+        data: &dyn Dataset,
+    ) -> anyhow::Result<(PolicyFile, Recording)> {
+        let pipeline = &prepared.pipeline;
+        let whole = provenance::digest(&self.input.input, prepared.bundle.manifest())?;
+        let bar = output::progress(data.len() as u64, "recording");
+        let recording = pass::record(pipeline, data, whole, || bar.inc(1));
+        bar.finish_and_clear();
         let constraint = self.budget.constraint(self.relative);
         let latency = match constraint {
-            Constraint::MaxLatency { .. } => Some(exit_latencies(&session, data.as_ref())?),
+            Constraint::MaxLatency { .. } => {
+                let bar = output::spinner("timing");
+                let latencies = pass::exit_latencies(pipeline, data, TIMED_IMAGES, || bar.tick());
+                bar.finish_and_clear();
+                Some(latencies?)
+            }
             _ => None,
         };
         let family = match self.policy.measure() {
             Some(measure) => Family::Confidence { measure, per_exit: self.per_exit },
             None => Family::Patience,
         };
-        let macs = session.macs();
+        let (macs, recording) = (prepared.macs(), recording?);
         let costs = Costs { macs: &macs, latency_s: latency.as_deref(), energy_j: None };
         let demand = Demand { constraint, family, fallback: self.fallback.into() };
-        let file = match calibrate(&recording, &demand, &costs) {
-            Ok(file) => file,
-            Err(error @ CalibrateError::Infeasible { .. }) => {
-                explain(&error.into());
-                return Ok(Status::NotHeld);
-            }
-            Err(error) => return Err(error.into()),
-        };
-        if let Some(folder) = self.output.parent().filter(|folder| folder.ends_with("policies")) {
-            std::fs::create_dir_all(folder)?;
-        }
-        file.write(&self.output)?;
-        self.print(&session, &recording, &file, &macs)?;
-        Ok(Status::Done)
+        let file = calibrate(&recording, &demand, &costs).map_err(explain)?;
+        Ok((file, recording))
     }
 
     /// Calibrated on the images it is judged by, a policy proves nothing.
@@ -159,32 +160,33 @@ impl Calibrate {
         };
         if test {
             let message = format!("{} is the test split that a policy is judged by", self.input.input);
-            return Err(hint(usage(message), format!("calibrate on other images: --input {instead}")));
+            return Err(usage(message, format!("calibrate on other images: --input {instead}")));
         }
         Ok(())
     }
 
     fn print(
         &self,
-        session: &Session,
+        prepared: &PreparedBundle,
         recording: &Recording,
         file: &PolicyFile,
-        macs: &[u64],
     ) -> anyhow::Result<()> {
+        let macs = prepared.macs();
         let replay = Replay::new(recording)?;
         let exits = replay.exits();
-        let at = |spec: &PolicySpec| anyhow::Ok(replay.evaluate(spec.fit(exits)?.as_ref(), macs));
+        let at = |spec: &PolicySpec| anyhow::Ok(replay.evaluate(spec.fit(exits)?.as_ref(), &macs));
         let last = at(&PolicySpec::fixed(exits - 1))?;
         let chosen = at(&file.policy)?;
         if self.json {
             return output::json(&json!({
-                "schema_version": 1, "bundle": session.bundle_name(), "backend": session.backend_name(),
+                "schema_version": 1, "bundle": prepared.bundle_name(), "backend": prepared.backend_name(),
                 "policy_file": self.output.display().to_string(), "policy": file,
                 "exit_counts": chosen.counts, "final_accuracy": last.accuracy,
             }));
         }
-        let percent =
-            |part: Option<f64>| part.map_or("unknown".to_owned(), |part| format!("{:.2} %", part * 100.0));
+        let percent = |fraction: Option<f64>| {
+            fraction.map_or("unknown".to_owned(), |it| format!("{:.2} %", it * 100.0))
+        };
         output::text(format!(
             "{}: {}\non these {} images: accuracy {} (final exit {}), MACs fraction {}, exits {:?}",
             self.output.display(),
@@ -198,39 +200,13 @@ impl Calibrate {
     }
 }
 
-/// Logits of every exit for all of `data`.
-fn record(session: &Session, data: &dyn Dataset) -> anyhow::Result<Recording> {
-    let batch = NonZeroUsize::MIN;
-    let mut recorder = Recorder::new(&session.pipeline, batch)?;
-    let mut feed = Feed::new(data, &session.bundle)?;
-    let bar = output::progress(data.len() as u64, "recording");
-    for (first, count) in batches(data.len(), batch) {
-        let labels: Vec<_> = (first..first + count).map(|image| data.label(image)).collect();
-        recorder.record(feed.batch(first, count)?, &labels)?;
-        bar.inc(count as u64);
-    }
-    bar.finish_and_clear();
-    Ok(recorder.finish(data.digest()?)?)
-}
-
-/// Mean seconds to each exit, by stopping there on purpose.
-fn exit_latencies(session: &Session, data: &dyn Dataset) -> anyhow::Result<Vec<f64>> {
-    let exits = session.pipeline.exits().len();
-    let images = data.len().min(TIMED_IMAGES);
-    let mut feed = Feed::new(data, &session.bundle)?;
-    let bar = output::progress((exits * images) as u64, "timing");
-    let mut means = Vec::with_capacity(exits);
-    for exit in 0..exits {
-        let policy = PolicySpec { fallback: Fallback::Final, ..PolicySpec::fixed(exit) }.fit(exits)?;
-        let mut executor = Executor::new(&session.pipeline, policy.as_ref(), NonZeroUsize::MIN)?;
-        executor.warm_up(feed.batch(0, 1)?)?;
-        let mut seconds = 0.0;
-        for image in 0..images {
-            seconds += executor.run_one(image, feed.batch(image, 1)?)?.latency.as_secs_f64();
-            bar.inc(1);
+/// Adds what helps to an error of calibration.
+fn explain(error: CalibrateError) -> anyhow::Error {
+    match &error {
+        CalibrateError::Infeasible { .. } => {
+            hint(error, "nothing was written; allow more, or train better exits")
         }
-        means.push(seconds / images as f64);
+        CalibrateError::Unlabelled { .. } => hint(error, "calibrate on images whose labels are known"),
+        _ => error.into(),
     }
-    bar.finish_and_clear();
-    Ok(means)
 }

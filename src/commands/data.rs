@@ -1,13 +1,15 @@
 //! `offramp data`: data sets as files.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use offramp_models::dataset::{self, DataRef, ExportOptions, OpenOptions};
 use serde_json::json;
 
-use crate::output;
+use crate::input::DATA;
 use crate::status::Status;
+use crate::{output, quantities};
 
 /// Work with data sets.
 #[derive(Subcommand)]
@@ -28,15 +30,15 @@ impl Data {
 #[command(after_help = "Examples:\n  offramp data export shapes:train -o shapes-train.npz\n  \
                         offramp data export cifar10:cifar-10-batches-bin --limit 1000 -o cifar.npz")]
 pub struct Export {
-    /// FILE.npz, a folder of images, cifar10:DIR, cifar100:DIR, tiny-imagenet:DIR, shapes:SPLIT or shapes:SPLIT:N
-    #[arg(value_name = "DATA")]
+    /// Pictures: FILE.npz, FOLDER, cifar10:DIR, cifar100:DIR, tiny-imagenet:DIR or shapes:SPLIT (--help tells more)
+    #[arg(value_name = "DATA", long_help = DATA)]
     input: DataRef,
     /// The archive to write; replaced if it is there
     #[arg(short, long, value_name = "FILE.npz")]
     output: PathBuf,
     /// Take only the first N images
-    #[arg(long, value_name = "N")]
-    limit: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = quantities::count)]
+    limit: Option<NonZeroUsize>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -44,9 +46,10 @@ pub struct Export {
 
 impl Export {
     fn run(self) -> anyhow::Result<Status> {
-        let data = dataset::open(&self.input, &OpenOptions { class_names: None, limit: self.limit })?;
+        let limit = self.limit.map(NonZeroUsize::get);
+        let data = dataset::open(&self.input, &OpenOptions { class_names: None, limit })?;
         let spinner = output::spinner("writing");
-        let options = ExportOptions { limit: self.limit, ..ExportOptions::default() };
+        let options = ExportOptions { limit, ..ExportOptions::default() };
         let written = dataset::export_npz(data.as_ref(), &self.output, &options)?;
         spinner.finish_and_clear();
         let file = self.output.display().to_string();

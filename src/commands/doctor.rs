@@ -1,13 +1,14 @@
 //! `offramp doctor`: what this machine can run, and why not more.
 
 use clap::Args;
+use offramp_models::Causes;
 use offramp_runtime::backend::ort::{self, OrtBackend, Provider};
 use offramp_runtime::backend::processor::Processor;
 use offramp_runtime::backend::tract::TractBackend;
 use offramp_runtime::backend::{Backend, GraphSource, Origin, RunnerOptions};
 use serde_json::{Value, json};
 
-use crate::engines::{self, EngineFlags};
+use crate::backends::{self, BackendFlags};
 use crate::output;
 use crate::status::Status;
 
@@ -17,11 +18,11 @@ use crate::status::Status;
     after_help = "Example:\n  ORT_DYLIB_PATH=/opt/onnxruntime/lib/libonnxruntime.so offramp doctor --json"
 )]
 pub struct Doctor {
-    #[command(flatten)]
-    engine: EngineFlags,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    backend: BackendFlags,
 }
 
 /// One node: y = Relu(x), x float32 [1, 4]. ONNX IR version 8, opset 17.
@@ -29,9 +30,10 @@ const RELU: &[u8] = include_bytes!("doctor/relu.onnx");
 
 impl Doctor {
     pub fn run(self) -> anyhow::Result<Status> {
-        let places: Vec<String> = engines::places().iter().map(|place| place.display().to_string()).collect();
+        let places: Vec<String> =
+            backends::places().iter().map(|place| place.display().to_string()).collect();
         let mut backends = Vec::new();
-        let library = match self.engine.library() {
+        let library = match self.backend.library() {
             Ok(library) => {
                 let offered = library.providers();
                 for provider in
@@ -48,7 +50,7 @@ impl Doctor {
                 json!({"path": library.path(), "version": library.version(), "providers": offered})
             }
             Err(error) => {
-                let why = engines::chain(&error);
+                let why = Causes(&error).to_string();
                 backends.push(json!({"backend": "ort", "works": false, "why": why}));
                 Value::Null
             }
@@ -88,7 +90,7 @@ fn attempt(name: &str, backend: &dyn Backend) -> Value {
     };
     match tried() {
         Ok(()) => json!({"backend": name, "works": true, "version": backend.describe().version}),
-        Err(error) => json!({"backend": name, "works": false, "why": engines::chain(error.as_ref())}),
+        Err(error) => json!({"backend": name, "works": false, "why": Causes(error.as_ref()).to_string()}),
     }
 }
 

@@ -9,11 +9,10 @@ use offramp_exporter::plan::PlanOptions;
 use offramp_graph::macs::Counting;
 use offramp_models::Exit;
 use offramp_models::tensor::Shape;
-use offramp_runtime::backend::Backend;
 use serde_json::json;
 
 use super::split::{NetworkFlags, explain};
-use crate::engines::EngineFlags;
+use crate::backends::BackendFlags;
 use crate::output;
 use crate::status::Status;
 
@@ -26,16 +25,16 @@ pub struct Inspect {
     /// The network: ONNX, one output per exit
     #[arg(value_name = "MODEL.onnx")]
     model: PathBuf,
-    #[command(flatten)]
-    network: NetworkFlags,
     /// How arithmetic is counted: multiply-adds, or as the Shallow-Deep Networks profiler does
     #[arg(long, value_enum, default_value_t = CountingKind::Macs)]
     counting: CountingKind,
-    #[command(flatten)]
-    engine: EngineFlags,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    network: NetworkFlags,
+    #[command(flatten)]
+    backend: BackendFlags,
 }
 
 /// How arithmetic is counted.
@@ -54,11 +53,9 @@ impl Inspect {
             CountingKind::Sdn => Counting::Sdn,
         };
         let options = PlanOptions { counting, ..self.network.options() };
-        let candidates = self.engine.candidates()?;
-        let backends: Vec<&dyn Backend> =
-            candidates.iter().map(|candidate| candidate.backend.as_ref()).collect();
+        let candidates = self.backend.candidates(None)?;
         let spinner = output::spinner("inspecting");
-        let inspection = inspect::inspect(&self.model, &options, &backends);
+        let inspection = inspect::inspect(&self.model, &options, &candidates.backends());
         spinner.finish_and_clear();
         let inspection = inspection.map_err(explain)?;
         if self.json {
@@ -99,7 +96,9 @@ fn tell(found: &Inspection) -> String {
         let _ = writeln!(text, "note: {note}");
     }
     for row in &found.unsupported {
-        let _ = writeln!(text, "unsupported: segment {} on {}: {}", row.segment, row.backend, row.why);
+        let (backend, segment, why) = (&row.backend, row.segment, &row.why);
+        let _ =
+            writeln!(text, "unsupported: segment {segment} on {} {}: {why}", backend.name, backend.provider);
     }
     text.trim_end().to_owned()
 }

@@ -1,6 +1,6 @@
 //! `offramp split`: a network becomes a bundle.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use offramp_exporter::ExportError;
@@ -10,17 +10,22 @@ use offramp_exporter::plan::PlanOptions;
 use offramp_exporter::split::{self, SplitOptions, Written};
 use offramp_exporter::verify::VerifyOptions;
 use offramp_graph::macs::Counting;
+use offramp_models::{Manifest, ManifestError};
+use offramp_runtime::backend::Backend;
 use serde_json::json;
 
-use crate::engines::{Candidate, EngineFlags, chain};
-use crate::output;
-use crate::status::{Status, hint};
+use crate::backends::{BackendFlags, Candidate, Candidates};
+use crate::status::{Status, hint, usage};
+use crate::{output, quantities};
 
-/// Cut a plain multi-output network at its exits, write the segments as a bundle, and prove them.
+/// Cut a plain multi-output network at its exits, write the segments as a bundle, and prove them
 #[derive(Args)]
-#[command(after_help = "Examples:\n  offramp split network.onnx -o network.bundle\n  \
+#[command(
+    allow_negative_numbers = true,
+    after_help = "Examples:\n  offramp split network.onnx -o network.bundle\n  \
                         offramp split network.onnx -o network.bundle --exit head1 --exit head2 --exit logits\n  \
-                        offramp split network.onnx -o network.bundle --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225")]
+                        offramp split network.onnx -o network.bundle --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225"
+)]
 pub struct Split {
     /// The network: ONNX, one output per exit
     #[arg(value_name = "MODEL.onnx")]
@@ -28,10 +33,8 @@ pub struct Split {
     /// The bundle's folder
     #[arg(short, long, value_name = "BUNDLE")]
     output: PathBuf,
-    #[command(flatten)]
-    network: NetworkFlags,
-    /// The bundle's name [default: the model's file name]
-    #[arg(long, value_name = "N")]
+    /// The bundle's name: letters, digits, ".", "_" and "-" [default: the model's file name]
+    #[arg(long, value_name = "N", value_parser = name)]
     name: Option<String>,
     /// Replace a bundle that is there
     #[arg(long)]
@@ -40,13 +43,15 @@ pub struct Split {
     #[arg(long)]
     no_proof: bool,
     /// Largest difference that the proof allows
-    #[arg(long, value_name = "X", default_value_t = 1e-4)]
+    #[arg(long, value_name = "X", default_value = "1e-4", value_parser = quantities::tolerance)]
     tolerance: f32,
-    #[command(flatten)]
-    engine: EngineFlags,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    network: NetworkFlags,
+    #[command(flatten)]
+    backend: BackendFlags,
 }
 
 /// What the model's file does not say.
@@ -60,14 +65,16 @@ pub struct NetworkFlags {
     #[arg(long = "static")]
     single: bool,
     /// Per-channel mean to take off, where the network does not normalise by itself
-    #[arg(long, value_name = "A,B,C", value_delimiter = ',', requires = "std", allow_hyphen_values = true)]
+    #[arg(long, value_name = "A,B,C", value_delimiter = ',', value_parser = quantities::mean, requires = "std",
+          allow_hyphen_values = true)]
     mean: Option<Vec<f32>>,
     /// Per-channel standard deviation to divide by
-    #[arg(long, value_name = "A,B,C", value_delimiter = ',', requires = "mean")]
+    #[arg(long, value_name = "A,B,C", value_delimiter = ',', value_parser = quantities::deviation, requires = "mean",
+          allow_hyphen_values = true)]
     std: Option<Vec<f32>>,
     /// Values of black and white [default: 0,1 for float32, 0,255 for uint8]
-    #[arg(long, value_name = "LOW,HIGH", value_delimiter = ',', num_args = 2, allow_hyphen_values = true)]
-    range: Option<Vec<f32>>,
+    #[arg(long, value_name = "LOW,HIGH", value_parser = quantities::range, allow_hyphen_values = true)]
+    range: Option<[f32; 2]>,
     /// A file with one class name per line
     #[arg(long, value_name = "FILE")]
     classes: Option<PathBuf>,
@@ -76,10 +83,13 @@ pub struct NetworkFlags {
 impl NetworkFlags {
     /// How the network is planned.
     pub fn options(&self) -> PlanOptions {
-        let range = self.range.as_deref().and_then(|range| <[f32; 2]>::try_from(range).ok());
         PlanOptions {
             exits: Choice { tensors: self.exit.clone(), single: self.single },
-            normalisation: Normalisation { mean: self.mean.clone(), std: self.std.clone(), range },
+            normalisation: Normalisation {
+                mean: self.mean.clone(),
+                std: self.std.clone(),
+                range: self.range,
+            },
             classes: self.classes.clone(),
             counting: Counting::Macs,
         }
@@ -94,42 +104,18 @@ impl Split {
             force: self.force,
             verify: VerifyOptions {
                 tolerance: self.tolerance,
-                threads: self.engine.thread_count(),
+                threads: self.backend.thread_count(),
                 ..VerifyOptions::default()
             },
         };
-        let candidates = if self.no_proof { Vec::new() } else { self.engine.candidates()? };
-        let spinner = output::spinner("splitting");
-        let written = self.attempt(&options, &candidates);
-        spinner.finish_and_clear();
-        let written = match written {
-            Ok(written) => written,
-            Err(error @ ExportError::Proof { .. }) => {
-                crate::status::explain(&hint(error, "nothing was written; --tolerance allows more"));
-                return Ok(Status::NotHeld);
-            }
-            Err(error) => return Err(explain(error)),
-        };
+        let candidates = (!self.no_proof).then(|| self.backend.candidates(None)).transpose()?;
+        let (written, _) = split(&self.model, &self.output, &options, candidates)?;
         if self.json {
             self.print_json(&written)?
         } else {
             self.print_text(&written)?
         }
         Ok(Status::Done)
-    }
-
-    /// Splits with the first candidate that can run the network.
-    fn attempt(&self, options: &SplitOptions, candidates: &[Candidate]) -> Result<Written, ExportError> {
-        let [first @ .., last] = candidates else {
-            return split::split(&self.model, &self.output, options, None);
-        };
-        for candidate in first {
-            let tried = split::split(&self.model, &self.output, options, Some(candidate.backend.as_ref()));
-            let Err(error) = &tried else { return tried };
-            let Some(refusal) = error.refused_by_backend() else { return tried };
-            output::note(format!("note: not proved by {}: {}", candidate.name(), chain(refusal)));
-        }
-        split::split(&self.model, &self.output, options, Some(last.backend.as_ref()))
     }
 
     fn print_json(&self, written: &Written) -> anyhow::Result<()> {
@@ -165,6 +151,30 @@ impl Split {
     }
 }
 
+fn name(text: &str) -> Result<String, String> {
+    let expected = "expected letters, digits, \".\", \"_\" and \"-\", a letter or digit first";
+    Manifest::check_name(text).map(|()| text.to_owned()).map_err(|_| expected.to_owned())
+}
+
+/// Splits, and proves on the first candidate that can run the network; gives that back.
+pub fn split(
+    model: &Path,
+    target: &Path,
+    options: &SplitOptions,
+    candidates: Option<Candidates>,
+) -> anyhow::Result<(Written, Option<Candidate>)> {
+    let spinner = output::spinner("splitting");
+    let split = |backend: Option<&dyn Backend>| split::split(model, target, options, backend);
+    let written = match candidates {
+        Some(candidates) => candidates
+            .first_that_runs(ExportError::refused_by_backend, |backend| split(Some(backend)))
+            .map(|(written, candidate)| (written, Some(candidate))),
+        None => split(None).map(|written| (written, None)),
+    };
+    spinner.finish_and_clear();
+    written.map_err(explain)
+}
+
 /// Adds the flag that helps to an error of the exporter.
 pub fn explain(error: ExportError) -> anyhow::Error {
     let advice = match &error {
@@ -179,6 +189,12 @@ pub fn explain(error: ExportError) -> anyhow::Error {
         ExportError::UnknownExit { .. } => "`offramp inspect` lists the outputs of a network",
         ExportError::Exists { bundle: true, .. } => "--force replaces the bundle",
         ExportError::Exists { bundle: false, .. } => "choose another folder: only bundles are replaced",
+        ExportError::Proof { .. } => "nothing was written; --tolerance allows more",
+        ExportError::Manifest(ManifestError::Count { what: what @ ("mean" | "std"), expected, found }) => {
+            let message =
+                format!("--{what} has {found} numbers, the network's input has {expected} channels");
+            return usage(message, "one number per channel, with commas between them: --mean 0.5,0.5,0.5");
+        }
         ExportError::NotStatic { .. } => "leave --static out, or choose one output with --exit",
         _ => return error.into(),
     };

@@ -6,35 +6,39 @@ use clap::Args;
 use offramp_exporter::ExportError;
 use offramp_exporter::verify::{self, Verification, VerifyOptions};
 use offramp_models::Bundle;
+use offramp_runtime::backend::Backend;
 use serde_json::json;
 
 use super::split::explain;
-use crate::engines::{EngineFlags, chain};
-use crate::output;
+use crate::backends::BackendFlags;
 use crate::status::Status;
+use crate::{output, quantities};
 
-/// Prove that a bundle's composed segments equal the network they were cut from.
+/// Prove that a bundle's composed segments equal the network they were cut from
 ///
 /// Status 3 beyond the tolerance; status 1 for a bundle that was tampered with.
 #[derive(Args)]
-#[command(after_help = "Example:\n  offramp verify network.bundle --against network.onnx --backend tract")]
+#[command(
+    allow_negative_numbers = true,
+    after_help = "Example:\n  offramp verify network.bundle --against network.onnx --backend tract"
+)]
 pub struct Verify {
-    /// The bundle
+    /// The bundle, a folder that `split` wrote
     bundle: PathBuf,
     /// The network it was split from
     #[arg(long, value_name = "MODEL.onnx")]
     against: PathBuf,
     /// Largest difference allowed, relative to the exit's largest logit where that is above 1
-    #[arg(long, value_name = "X", default_value_t = 1e-4)]
+    #[arg(long, value_name = "X", default_value = "1e-4", value_parser = quantities::tolerance)]
     tolerance: f32,
     /// Seed of the random images
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
-    #[command(flatten)]
-    engine: EngineFlags,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    backend: BackendFlags,
 }
 
 impl Verify {
@@ -51,20 +55,14 @@ impl Verify {
         let options = VerifyOptions {
             tolerance: self.tolerance,
             seed: self.seed,
-            threads: self.engine.thread_count(),
+            threads: self.backend.thread_count(),
             ..VerifyOptions::default()
         };
-        let mut candidates = self.engine.candidates()?.into_iter();
-        let verification = loop {
-            let Some(candidate) = candidates.next() else { anyhow::bail!("no backend can run the network") };
-            let tried = verify::verify(&bundle, &self.against, candidate.backend.as_ref(), &options);
-            match tried.as_ref().err().and_then(ExportError::refused_by_backend) {
-                Some(refusal) if candidates.len() > 0 => {
-                    output::note(format!("note: {} cannot: {}", candidate.name(), chain(refusal)));
-                }
-                _ => break tried.map_err(explain)?,
-            }
-        };
+        let attempt = |backend: &dyn Backend| verify::verify(&bundle, &self.against, backend, &options);
+        let spinner = output::spinner("proving");
+        let proved = self.backend.candidates(None)?.first_that_runs(ExportError::refused_by_backend, attempt);
+        spinner.finish_and_clear();
+        let (verification, _) = proved.map_err(explain)?;
         let holds = verification.holds();
         if self.json {
             output::json(&json!({

@@ -178,7 +178,7 @@ impl Manifest {
     /// # Errors
     /// [`ManifestError`] names the first thing that does not hold.
     pub fn validate(&self) -> Result<(), ManifestError> {
-        self.validate_name()?;
+        Self::check_name(&self.name)?;
         self.validate_input()?;
         self.validate_segments()?;
         self.validate_exits()?;
@@ -194,10 +194,14 @@ impl Manifest {
         Ok(())
     }
 
-    fn validate_name(&self) -> Result<(), ManifestError> {
-        let first = self.name.starts_with(|c: char| c.is_ascii_alphanumeric());
-        if !first || !self.name.bytes().all(|c| c.is_ascii_alphanumeric() || b"._-".contains(&c)) {
-            return Err(ManifestError::Name { found: self.name.clone() });
+    /// Whether a network may be called `name`.
+    ///
+    /// # Errors
+    /// `Name` for what cannot be part of a file name.
+    pub fn check_name(name: &str) -> Result<(), ManifestError> {
+        let first = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+        if !first || !name.bytes().all(|c| c.is_ascii_alphanumeric() || b"._-".contains(&c)) {
+            return Err(ManifestError::Name { found: name.to_owned() });
         }
         Ok(())
     }

@@ -28,7 +28,7 @@ pub struct PolicyFile {
 /// The data and the demand that thresholds were chosen for, and what they reach there.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
-    /// Digest of the data, so that nobody judges the policy on them.
+    /// Digest of the whole data set that the images are the first of, so that nobody judges the policy on any of it.
     pub data_sha256: Sha256,
     /// Images used.
     pub images: usize,
@@ -149,7 +149,7 @@ impl PolicyFile {
         written().map_err(|source| PolicyFileError::Write { path: path.into(), source })
     }
 
-    /// Whether the thresholds were chosen on these very data, which then cannot judge them.
+    /// Whether the thresholds were chosen on images of the data set whose digest is `data`, which then cannot judge them.
     pub fn calibrated_on(&self, data: Sha256) -> bool {
         self.calibration.as_ref().is_some_and(|calibration| calibration.data_sha256 == data)
     }

@@ -1,13 +1,16 @@
-//! `--backend` to an engine, and where ONNX Runtime is looked for.
+//! `--backend` to backends that may serve, and where ONNX Runtime is looked for.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::OnceLock;
 
 use clap::Args;
+use offramp_models::Causes;
 use offramp_runtime::backend::ort::{self, Library, OrtBackend, Pool, Provider, Silence};
 use offramp_runtime::backend::tract::TractBackend;
 use offramp_runtime::backend::{Backend, BackendError, Description, LibraryError};
+
+use crate::output;
 
 /// Set once by `main`; without it ONNX Runtime is not loaded.
 static SILENCE: OnceLock<Silence> = OnceLock::new();
@@ -19,12 +22,13 @@ pub fn permit(silence: Silence) {
 
 /// What runs the segments.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Engine")]
-pub struct EngineFlags {
-    /// auto, ort, ort:cuda, ort:tensorrt, ort:tensorrt-fp16 or tract
+#[command(next_help_heading = "Backend")]
+pub struct BackendFlags {
+    /// auto, ort, ort:cuda, ort:tensorrt, ort:tensorrt-fp16 or tract; auto takes the fastest that works of ONNX Runtime on
+    /// CUDA, ONNX Runtime on the CPU, and tract
     #[arg(long, value_name = "B", default_value = "auto")]
     pub backend: BackendChoice,
-    /// Threads inside one operator [default: the engine's own choice]
+    /// Threads inside one operator, 1 to 512 [default: the backend's own choice]; tract always takes one
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub threads: Option<u16>,
     /// Let idle ONNX Runtime threads sleep at once instead of spinning for the next image
@@ -70,45 +74,88 @@ impl FromStr for BackendChoice {
     }
 }
 
-/// An engine that may serve, and why it comes at its place.
+/// A backend that may serve, and why it comes at its place.
 pub struct Candidate {
-    /// The engine.
+    /// The backend.
     pub backend: Box<dyn Backend>,
     /// Why this one.
     pub why: String,
 }
 
-impl Candidate {
-    /// Backend and provider: `ort cuda`.
-    pub fn name(&self) -> String {
-        let Description { name, provider, .. } = self.backend.describe();
-        format!("{name} {provider}")
+/// Backends to try, best first; one unless the choice is `auto`.
+pub struct Candidates {
+    preferred: Vec<Candidate>,
+    last: Candidate,
+}
+
+impl Candidates {
+    /// No choice.
+    pub fn one(backend: Box<dyn Backend>, why: impl Into<String>) -> Self {
+        Self { preferred: Vec::new(), last: Candidate { backend, why: why.into() } }
+    }
+
+    /// The backends, best first.
+    #[cfg(feature = "full")]
+    pub fn backends(&self) -> Vec<&dyn Backend> {
+        self.preferred.iter().chain([&self.last]).map(|candidate| candidate.backend.as_ref()).collect()
+    }
+
+    /// What `attempt` gives on the first backend that does not refuse, and that backend. `refused` tells whether an error
+    /// is a backend's refusal; those are told on stderr.
+    ///
+    /// # Errors
+    /// The first error that is no refusal, or the last backend's.
+    pub fn first_that_runs<T, E>(
+        self,
+        refused: impl Fn(&E) -> Option<&BackendError>,
+        mut attempt: impl FnMut(&dyn Backend) -> Result<T, E>,
+    ) -> Result<(T, Candidate), E> {
+        for candidate in self.preferred {
+            match attempt(candidate.backend.as_ref()) {
+                Ok(made) => return Ok((made, candidate)),
+                Err(error) => {
+                    let Some(refusal) = refused(&error) else { return Err(error) };
+                    let Description { name, provider, .. } = candidate.backend.describe();
+                    output::note(format!("note: not on {name} {provider}: {}", Causes(refusal)));
+                }
+            }
+        }
+        Ok((attempt(self.last.backend.as_ref())?, self.last))
     }
 }
 
-impl EngineFlags {
-    /// The engines to try, best first; one unless the choice is `auto`.
+/// Threads inside one operator as they are, not as they were asked for.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+pub struct Threads {
+    /// How many; `None` where the backend does not tell.
+    pub threads: Option<usize>,
+    /// Why so many.
+    pub threads_why: &'static str,
+    /// Whether idle threads spin; `None` where there are none.
+    pub spinning: Option<bool>,
+}
+
+impl std::fmt::Display for Threads {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.threads {
+            Some(threads) => write!(f, "{threads} ({})", self.threads_why),
+            None => f.write_str(self.threads_why),
+        }
+    }
+}
+
+impl BackendFlags {
+    /// The backends to try; TensorRT keeps its engines under `cache`.
     ///
     /// # Errors
     /// When ONNX Runtime was asked for and cannot be loaded.
-    pub fn candidates(&self) -> anyhow::Result<Vec<Candidate>> {
-        self.candidates_with_cache(None)
-    }
-
-    /// As [`EngineFlags::candidates`]; TensorRT keeps its engines under `cache`.
-    ///
-    /// # Errors
-    /// As [`EngineFlags::candidates`].
-    pub fn candidates_with_cache(&self, cache: Option<&Path>) -> anyhow::Result<Vec<Candidate>> {
-        let asked = || "asked for".to_owned();
-        let ort = |provider| -> anyhow::Result<Vec<Candidate>> {
+    pub fn candidates(&self, cache: Option<&Path>) -> anyhow::Result<Candidates> {
+        let ort = |provider| -> anyhow::Result<Candidates> {
             let library = self.library().map_err(BackendError::Library)?;
-            Ok(vec![Candidate { backend: Box::new(OrtBackend::new(library, provider)), why: asked() }])
+            Ok(Candidates::one(Box::new(OrtBackend::new(library, provider)), "asked for"))
         };
         match self.backend {
-            BackendChoice::Tract => {
-                Ok(vec![Candidate { backend: Box::new(TractBackend::new()), why: asked() }])
-            }
+            BackendChoice::Tract => Ok(Candidates::one(Box::new(TractBackend::new()), "asked for")),
             BackendChoice::OrtCpu => ort(Provider::Cpu),
             BackendChoice::OrtCuda => ort(Provider::Cuda),
             BackendChoice::OrtTensorRt { fp16 } => {
@@ -118,23 +165,22 @@ impl EngineFlags {
         }
     }
 
-    fn automatic(&self) -> Vec<Candidate> {
-        let mut candidates = Vec::new();
-        let why_tract = match self.library() {
+    fn automatic(&self) -> Candidates {
+        let mut preferred = Vec::new();
+        let why = match self.library() {
             Ok(library) => {
                 let at = library.path().display();
                 if library.providers().iter().any(|name| name == Provider::Cuda.engine_name()) {
                     let backend = Box::new(OrtBackend::new(library, Provider::Cuda));
-                    candidates.push(Candidate { backend, why: format!("{at} offers CUDA") });
+                    preferred.push(Candidate { backend, why: format!("{at} offers CUDA") });
                 }
                 let backend = Box::new(OrtBackend::new(library, Provider::Cpu));
-                candidates.push(Candidate { backend, why: format!("found {at}") });
+                preferred.push(Candidate { backend, why: format!("found {at}") });
                 "ONNX Runtime cannot run this network".to_owned()
             }
-            Err(error) => chain(&error),
+            Err(error) => Causes(&error).to_string(),
         };
-        candidates.push(Candidate { backend: Box::new(TractBackend::new()), why: why_tract });
-        candidates
+        Candidates { preferred, last: Candidate { backend: Box::new(TractBackend::new()), why } }
     }
 
     /// Finds and loads ONNX Runtime.
@@ -150,21 +196,24 @@ impl EngineFlags {
         Library::load(&path, pool, *silence)
     }
 
-    /// Threads inside one operator, `None` for the engine's own choice.
+    /// Threads inside one operator that were asked for, `None` for the backend's own choice.
     pub fn thread_count(&self) -> Option<usize> {
         self.threads.map(usize::from)
     }
-}
 
-/// An error and its causes on one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text += &format!(": {next}");
-        cause = next.source();
+    /// Threads that operators of `backend` really have.
+    pub fn threads_of(&self, backend: &Description) -> Threads {
+        if backend.name == "tract" {
+            let threads_why = "tract runs operators on the calling thread, whatever is asked for";
+            return Threads { threads: Some(1), threads_why, spinning: None };
+        }
+        let threads = self.thread_count();
+        let threads_why = match threads {
+            Some(_) => "asked for",
+            None => "the backend's own choice, which it does not tell",
+        };
+        Threads { threads, threads_why, spinning: Some(!self.no_spinning) }
     }
-    text
 }
 
 /// Where ONNX Runtime is looked for, in order: `ORT_DYLIB_PATH`, the set-up folder `.ort` here and beside the build,

@@ -1,0 +1,72 @@
+//! Numbers as flags take them; what is out of range never gets past the command line.
+
+use std::num::NonZeroUsize;
+use std::str::FromStr;
+
+use offramp_runtime::confidence::Threshold;
+use offramp_runtime::pacing::{MonotonicClock, Pacer};
+
+fn number<T: FromStr>(text: &str, holds: impl Fn(&T) -> bool, expected: &str) -> Result<T, String> {
+    text.trim().parse().ok().filter(holds).ok_or_else(|| format!("expected {expected}"))
+}
+
+/// How many: 1 or more.
+pub fn count(text: &str) -> Result<NonZeroUsize, String> {
+    number(text, |_| true, "a whole number, 1 or more")
+}
+
+/// A position: 0 or more.
+pub fn index(text: &str) -> Result<usize, String> {
+    number(text, |_| true, "a whole number, 0 or more")
+}
+
+/// A threshold of confidence.
+pub fn threshold(text: &str) -> Result<Threshold, String> {
+    let value = number(text, |_| true, "a number from 0 to 1")?;
+    Threshold::new(value).map_err(|_| "expected a number from 0 to 1".to_owned())
+}
+
+/// A part of a whole, in [0, 1].
+pub fn fraction(text: &str) -> Result<f64, String> {
+    number(text, |value| (0.0..=1.0).contains(value), "a fraction from 0 to 1")
+}
+
+/// A finite amount above 0.
+pub fn amount(text: &str) -> Result<f64, String> {
+    number(text, |value: &f64| value.is_finite() && *value > 0.0, "a number above 0")
+}
+
+/// Frames per second.
+pub fn rate(text: &str) -> Result<f64, String> {
+    let expected = "a number of frames per second above 0";
+    number(text, |hz| Pacer::new(*hz, MonotonicClock::default()).is_ok(), expected)
+}
+
+/// A difference that is allowed: finite, 0 or more.
+#[cfg(feature = "full")]
+pub fn tolerance(text: &str) -> Result<f32, String> {
+    number(text, |value: &f32| value.is_finite() && *value >= 0.0, "a number, 0 or more")
+}
+
+/// A channel's mean.
+#[cfg(feature = "full")]
+pub fn mean(text: &str) -> Result<f32, String> {
+    number(text, |value: &f32| value.is_finite(), "one number per channel, with commas between them")
+}
+
+/// A channel's standard deviation.
+#[cfg(feature = "full")]
+pub fn deviation(text: &str) -> Result<f32, String> {
+    let expected = "one number above 0 per channel, with commas between them";
+    number(text, |value: &f32| value.is_finite() && *value > 0.0, expected)
+}
+
+/// The values of black and white.
+#[cfg(feature = "full")]
+pub fn range(text: &str) -> Result<[f32; 2], String> {
+    let expected = "two numbers with a comma between them, the lower first: 0,255";
+    let bound = |text| number(text, |value: &f32| value.is_finite(), expected);
+    let (low, high) = text.split_once(',').ok_or_else(|| format!("expected {expected}"))?;
+    let range = [bound(low)?, bound(high)?];
+    if range[0] < range[1] { Ok(range) } else { Err(format!("expected {expected}")) }
+}

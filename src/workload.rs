@@ -1,0 +1,106 @@
+//! What `run` and `bench` have in common: a bundle on a backend, a policy, and pictures.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use offramp_models::Bundle;
+use offramp_models::dataset::Dataset;
+use offramp_runtime::feed::Feed;
+use offramp_runtime::meter::NotMeasured;
+use offramp_runtime::report::{Report, Subject, Tally};
+
+use crate::backends::BackendFlags;
+use crate::input::InputFlags;
+use crate::output;
+use crate::policies::{Chosen, PolicyFlags};
+use crate::prepared::PreparedBundle;
+
+/// What to run, on what, and when to stop.
+#[derive(Args)]
+pub struct WorkloadFlags {
+    /// The bundle, a folder that `split` wrote
+    bundle: PathBuf,
+    /// Energy meter; this build has none, and says so in its reports
+    #[arg(long, value_name = "M", default_value = "auto")]
+    pub meter: MeterChoice,
+    /// Where prepared segments are kept [default: BUNDLE/.prepared]
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    #[command(flatten)]
+    pub input: InputFlags,
+    #[command(flatten)]
+    policy: PolicyFlags,
+    #[command(flatten)]
+    pub backend: BackendFlags,
+}
+
+/// Energy meters of this build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum MeterChoice {
+    /// The best there is
+    Auto,
+    /// No meter
+    None,
+}
+
+impl MeterChoice {
+    /// Why there are no joules.
+    pub fn not_measured(self) -> NotMeasured {
+        let why = match self {
+            Self::Auto => "this build has no energy meter",
+            Self::None => "no meter was asked for",
+        };
+        NotMeasured::new("energy_j", why)
+    }
+}
+
+/// A bundle, a policy and pictures, ready to run.
+pub struct Workload {
+    /// The bundle on its backend.
+    pub prepared: PreparedBundle,
+    /// When an image stops.
+    pub chosen: Chosen,
+    /// The pictures.
+    pub data: Box<dyn Dataset>,
+}
+
+impl WorkloadFlags {
+    /// Opens everything, what is quickly refused first, and says on stderr what was taken.
+    ///
+    /// # Errors
+    /// When bundle, policy, pictures or backend cannot be used, or do not fit each other.
+    pub fn open(&self) -> anyhow::Result<Workload> {
+        let bundle = Bundle::open(&self.bundle)?;
+        let chosen = self.policy.choose(&bundle)?;
+        let data = self.input.open(bundle.manifest())?;
+        let prepared = PreparedBundle::open(bundle, &self.backend, self.cache.as_deref())?;
+        let feed = Feed::new(data.as_ref(), prepared.pipeline.input())?;
+        output::note(format!("policy: {} ({})", chosen.file.policy, chosen.origin));
+        output::note(format!("input: {}; {}", data.describe(), feed.describe()));
+        chosen.warn_if_calibrated_on(&self.input.input, prepared.bundle.manifest());
+        drop(feed);
+        Ok(Workload { prepared, chosen, data })
+    }
+
+    /// The same bundle on another backend.
+    ///
+    /// # Errors
+    /// As [`PreparedBundle::open`].
+    pub fn prepare_on(&self, workload: &Workload, flags: &BackendFlags) -> anyhow::Result<PreparedBundle> {
+        PreparedBundle::open(workload.prepared.bundle.clone(), flags, self.cache.as_deref())
+    }
+}
+
+impl Workload {
+    /// What came out, in figures.
+    pub fn report(&self, tally: Tally, meter: MeterChoice) -> Report {
+        let macs = self.prepared.macs();
+        let subject = Subject {
+            bundle: self.prepared.bundle_name(),
+            backend: self.prepared.backend_name(),
+            policy: self.chosen.file.policy.clone(),
+            macs: &macs,
+        };
+        tally.report(subject, Err(meter.not_measured()))
+    }
+}
