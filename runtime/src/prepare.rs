@@ -41,6 +41,8 @@ pub enum Progress {
         /// Segments in all.
         of: usize,
     },
+    /// Running every segment once, so that no engine is built and no memory touched for the first image.
+    TryingOut,
 }
 
 /// A bundle on a device.
@@ -95,7 +97,7 @@ pub enum PrepareError {
     /// The bundle is not what was written.
     #[error(transparent)]
     Bundle(#[from] BundleError),
-    /// The engine cannot run a segment.
+    /// The engine cannot prepare a segment, or cannot run it.
     #[error(transparent)]
     Backend(#[from] BackendError),
     /// The segments do not fit together.
@@ -103,7 +105,7 @@ pub enum PrepareError {
     Pipeline(#[from] PipelineError),
 }
 
-/// Checks a bundle's digests and prepares its segments on `backend`.
+/// Checks a bundle's digests, prepares its segments on `backend` and runs each once.
 ///
 /// # Errors
 /// `Bundle` for a file that is missing or was changed, `Backend` when the engine cannot run a segment, `Pipeline` when
@@ -130,7 +132,7 @@ pub fn prepare(
     Ok(Prepared { pipeline, segments: Segments::AsBundled, notes })
 }
 
-/// Loads one file per exit and wires them.
+/// Loads one file per exit, wires them and tries them out.
 fn load(
     bundle: &Bundle,
     backend: &dyn Backend,
@@ -152,5 +154,8 @@ fn load(
         };
         runners.push((backend.prepare(&graph, &runner)?, backend.describe()));
     }
-    Ok(Pipeline::new(bundle.manifest(), runners)?)
+    let pipeline = Pipeline::new(bundle.manifest(), runners)?;
+    progress(Progress::TryingOut);
+    pipeline.try_out().map_err(BackendError::Run)?;
+    Ok(pipeline)
 }
