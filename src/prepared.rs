@@ -5,10 +5,9 @@ use std::time::Instant;
 
 use offramp_models::{Bundle, Causes};
 use offramp_runtime::backend::{Backend, Description};
-use offramp_runtime::pipeline::Pipeline;
+use offramp_runtime::pipeline::{Pipeline, RanBy};
 use offramp_runtime::prepare::{self, PrepareError, PrepareOptions, Prepared, Progress, Segments};
 use offramp_runtime::report::{BackendName, BundleName};
-use serde::Serialize;
 
 use crate::backends::{BackendFlags, Candidates, Threads};
 use crate::output;
@@ -30,13 +29,6 @@ pub struct PreparedBundle {
     pub threads: Threads,
     /// Seconds that preparing took.
     pub prepare_s: f64,
-}
-
-/// What runs one segment.
-#[derive(Serialize)]
-pub struct SegmentBackend<'a> {
-    segment: usize,
-    backend: &'a Description,
 }
 
 impl PreparedBundle {
@@ -70,7 +62,7 @@ impl PreparedBundle {
         for note in &notes {
             output::note(format!("note: {}", Causes(note)));
         }
-        let threads = flags.threads_of(&candidate.backend.describe());
+        let threads = flags.threads_of(&pipeline);
         if threads.threads != flags.thread_count() && flags.threads.is_some() {
             output::note(format!("note: threads: {threads}"));
         }
@@ -103,9 +95,8 @@ impl PreparedBundle {
     }
 
     /// What runs each segment.
-    pub fn segment_backends(&self) -> Vec<SegmentBackend<'_>> {
-        let stages = self.pipeline.stages().iter().enumerate();
-        stages.map(|(segment, stage)| SegmentBackend { segment, backend: &stage.description }).collect()
+    pub fn ran_by(&self) -> Vec<RanBy> {
+        self.pipeline.ran_by().collect()
     }
 }
 

@@ -46,6 +46,8 @@ pub enum Progress {
         /// Segments in all.
         of: usize,
     },
+    /// Running every segment once, so that no engine is built and no memory touched for the first image.
+    TryingOut,
 }
 
 /// A bundle on a device.
@@ -123,7 +125,7 @@ pub enum PrepareError {
     /// A segment's file is not what the manifest says.
     #[error(transparent)]
     Seam(#[from] SeamError),
-    /// The engine cannot run a segment.
+    /// The engine cannot prepare a segment, or cannot run it.
     #[error(transparent)]
     Backend(#[from] BackendError),
     /// The segments do not fit together.
@@ -131,7 +133,7 @@ pub enum PrepareError {
     Pipeline(#[from] PipelineError),
 }
 
-/// Checks a bundle's digests and prepares its segments on `backend`.
+/// Checks a bundle's digests, prepares its segments on `backend` and runs each once.
 ///
 /// # Errors
 /// `Bundle` for a file that is missing or was changed, `Seam` for one that takes or gives other tensors than the
@@ -163,7 +165,7 @@ pub fn prepare(
     Ok(Prepared { pipeline, segments: Segments::AsBundled, kept: false, notes })
 }
 
-/// Loads one file per exit and wires them.
+/// Loads one file per exit, wires them and tries them out.
 fn load(
     bundle: &Bundle,
     backend: &dyn Backend,
@@ -185,5 +187,8 @@ fn load(
         };
         runners.push((backend.prepare(&graph, &runner)?, backend.describe()));
     }
-    Ok(Pipeline::new(bundle.manifest(), runners)?)
+    let pipeline = Pipeline::new(bundle.manifest(), runners)?;
+    progress(Progress::TryingOut);
+    pipeline.try_out().map_err(BackendError::Run)?;
+    Ok(pipeline)
 }

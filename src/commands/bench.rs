@@ -127,7 +127,7 @@ impl Bench {
                 "schema_version": 1, "bundle": prepared.bundle_name(), "backend": prepared.backend_name(),
                 "policy": chosen.file.policy, "preprocessing": preprocessing, "threads": threads.threads, "threads_why": threads.threads_why,
                 "spinning": threads.spinning, "prepared": prepared.segments,
-                "segments": prepared.segment_backends(), "prepare_s": prepared.prepare_s,
+                "segments": prepared.ran_by(), "prepare_s": prepared.prepare_s,
                 "latency_s": first.latency_s, "exits": first.exits.iter().map(exit).collect::<Vec<_>>(),
                 "subjects": found.subjects, "ratios": found.ratios,
                 "energy_j": null, "not_measured": [missing],

@@ -37,7 +37,7 @@ impl Prepare {
         if self.json {
             output::json(&json!({
                 "schema_version": 1, "bundle": prepared.bundle_name(), "prepared": prepared.segments,
-                "kept": prepared.kept, "prepare_s": prepared.prepare_s, "segments": prepared.segment_backends(),
+                "kept": prepared.kept, "prepare_s": prepared.prepare_s, "segments": prepared.ran_by(),
             }))?;
         } else {
             let from = match prepared.segments {

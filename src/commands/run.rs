@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use offramp_runtime::pass::{self, PassOptions};
+use offramp_runtime::pipeline::RanBy;
 use offramp_runtime::report::Report;
 use serde::Serialize;
 
 use crate::backends::Threads;
-use crate::prepared::SegmentBackend;
 use crate::status::{Status, usage};
 use crate::trace::TraceFile;
 use crate::workload::{Workload, WorkloadFlags};
@@ -47,7 +47,7 @@ struct Detailed<'a> {
     report: &'a Report,
     #[serde(flatten)]
     threads: Threads,
-    segments: Vec<SegmentBackend<'a>>,
+    segments: Vec<RanBy>,
 }
 
 impl Run {
@@ -59,7 +59,7 @@ impl Run {
         let workload = self.workload.open()?;
         let report = self.pass(&workload)?;
         if self.json {
-            let (threads, segments) = (workload.prepared.threads, workload.prepared.segment_backends());
+            let (threads, segments) = (workload.prepared.threads, workload.prepared.ran_by());
             output::json(&Detailed { report: &report, threads, segments })?
         } else {
             output::text(report.table().trim_end())?
