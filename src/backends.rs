@@ -9,6 +9,7 @@ use offramp_models::Causes;
 use offramp_runtime::backend::ort::{self, Library, OrtBackend, Pool, Provider, Silence};
 use offramp_runtime::backend::tract::TractBackend;
 use offramp_runtime::backend::{Backend, BackendError, Description, LibraryError};
+use offramp_runtime::pipeline::Pipeline;
 
 use crate::output;
 
@@ -201,13 +202,14 @@ impl BackendFlags {
         self.threads.map(usize::from)
     }
 
-    /// Threads that operators of `backend` really have.
-    pub fn threads_of(&self, backend: &Description) -> Threads {
-        if backend.name == "tract" {
+    /// Threads that operators of a pipeline really have.
+    pub fn threads_of(&self, pipeline: &Pipeline) -> Threads {
+        let ran = pipeline.ran_by().next();
+        let threads = ran.as_ref().and_then(|ran| ran.threads);
+        if ran.is_some_and(|ran| ran.backend.name == "tract") {
             let threads_why = "tract runs operators on the calling thread, whatever is asked for";
-            return Threads { threads: Some(1), threads_why, spinning: None };
+            return Threads { threads, threads_why, spinning: None };
         }
-        let threads = self.thread_count();
         let threads_why = match threads {
             Some(_) => "asked for",
             None => "the backend's own choice, which it does not tell",

@@ -7,6 +7,7 @@ use offramp_models::Manifest;
 use offramp_models::dataset::{self, DataRef, Dataset, OpenOptions};
 
 use crate::quantities;
+use crate::status::hint;
 
 /// What DATA means, for every flag and argument that takes it.
 pub const DATA: &str = "\
@@ -35,7 +36,7 @@ impl InputFlags {
     /// Opens the data set and holds its labels against the network's classes.
     ///
     /// # Errors
-    /// When it cannot be read, is empty, or has a label the network cannot predict.
+    /// When it cannot be read, is empty, has a label the network cannot predict or, folders apart, pictures of another size.
     pub fn open(&self, manifest: &Manifest) -> anyhow::Result<Box<dyn Dataset>> {
         open(&self.input, self.limit, manifest)
     }
@@ -54,5 +55,12 @@ pub fn open(
         OpenOptions { class_names: manifest.classes.names.as_deref(), limit: limit.map(NonZeroUsize::get) };
     let opened = dataset::open(data, &options)?;
     opened.check_labels(manifest.classes.count)?;
+    let (_, height, width) = manifest.input.chw();
+    opened.check_size(height, width).map_err(|error| {
+        hint(
+            error,
+            "only folders of images are resized and cropped: give the pictures as a folder, or bring them to that size",
+        )
+    })?;
     Ok(opened)
 }

@@ -6,6 +6,7 @@
 mod backends;
 mod commands;
 mod input;
+mod interrupt;
 mod output;
 mod policies;
 mod prepared;
@@ -35,6 +36,11 @@ fn main() -> ExitCode {
     // SAFETY: nothing has run yet, so no other thread can touch the environment.
     backends::permit(unsafe { offramp_runtime::backend::ort::silence_telemetry() });
     let arguments = Arguments::parse();
+    if let Err(error) = interrupt::listen() {
+        output::note(format!(
+            "note: signals are not listened to, an interruption may leave partial files: {error}"
+        ));
+    }
     match arguments.command.run() {
         Ok(status) => status.into(),
         Err(error) => status::explain(&error).into(),

@@ -39,7 +39,7 @@ pub struct PolicyFlags {
     #[arg(long, value_enum)]
     pub fallback: Option<FallbackKind>,
     /// Always stop at exit K
-    #[arg(long, value_name = "K",
+    #[arg(long, value_name = "K", value_parser = quantities::index,
           conflicts_with_all = ["policy", "threshold", "thresholds", "patience", "policy_file", "fallback"])]
     pub exit: Option<usize>,
 }
@@ -141,7 +141,9 @@ impl PolicyFlags {
         let exits = bundle.manifest().exits.len();
         let policy = file.policy.fit(exits).map_err(|error| {
             let exits = format!("the network has {exits} exits, 0 to {}", exits.saturating_sub(1));
-            usage(error.to_string(), format!("{exits}; the policy is from: {origin}"))
+            let advice =
+                if file.calibration.is_some() { format!("{exits}; {origin} is for another") } else { exits };
+            usage(error.to_string(), advice)
         })?;
         Ok(Chosen { file, policy, origin })
     }

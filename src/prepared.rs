@@ -5,10 +5,9 @@ use std::time::Instant;
 
 use offramp_models::{Bundle, Causes};
 use offramp_runtime::backend::{Backend, Description};
-use offramp_runtime::pipeline::Pipeline;
+use offramp_runtime::pipeline::{Pipeline, RanBy};
 use offramp_runtime::prepare::{self, PrepareError, PrepareOptions, Prepared, Progress, Segments};
 use offramp_runtime::report::{BackendName, BundleName};
-use serde::Serialize;
 
 use crate::backends::{BackendFlags, Candidates, Threads};
 use crate::output;
@@ -24,17 +23,12 @@ pub struct PreparedBundle {
     pub backend: Box<dyn Backend>,
     /// What they are.
     pub segments: Segments,
+    /// Whether they lie in the cache for the next time.
+    pub kept: bool,
     /// Threads inside one of their operators.
     pub threads: Threads,
     /// Seconds that preparing took.
     pub prepare_s: f64,
-}
-
-/// What runs one segment.
-#[derive(Serialize)]
-pub struct SegmentBackend<'a> {
-    segment: usize,
-    backend: &'a Description,
 }
 
 impl PreparedBundle {
@@ -63,16 +57,16 @@ impl PreparedBundle {
     ) -> anyhow::Result<Self> {
         let attempt = |backend: &dyn Backend| prepare(&bundle, backend, options);
         let ((prepared, prepare_s), candidate) = candidates.first_that_runs(refused_by_backend, attempt)?;
-        let Prepared { pipeline, segments, notes } = prepared;
+        let Prepared { pipeline, segments, kept, notes } = prepared;
         output::note(format!("backend: {} ({})", providers(&pipeline), candidate.why));
         for note in &notes {
             output::note(format!("note: {}", Causes(note)));
         }
-        let threads = flags.threads_of(&candidate.backend.describe());
+        let threads = flags.threads_of(&pipeline);
         if threads.threads != flags.thread_count() && flags.threads.is_some() {
             output::note(format!("note: threads: {threads}"));
         }
-        Ok(Self { bundle, pipeline, backend: candidate.backend, segments, threads, prepare_s })
+        Ok(Self { bundle, pipeline, backend: candidate.backend, segments, kept, threads, prepare_s })
     }
 
     /// The bundle's own segments on the same backend, not optimised for this device.
@@ -101,9 +95,8 @@ impl PreparedBundle {
     }
 
     /// What runs each segment.
-    pub fn segment_backends(&self) -> Vec<SegmentBackend<'_>> {
-        let stages = self.pipeline.stages().iter().enumerate();
-        stages.map(|(segment, stage)| SegmentBackend { segment, backend: &stage.description }).collect()
+    pub fn ran_by(&self) -> Vec<RanBy> {
+        self.pipeline.ran_by().collect()
     }
 }
 

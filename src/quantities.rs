@@ -15,6 +15,11 @@ pub fn count(text: &str) -> Result<NonZeroUsize, String> {
     number(text, |_| true, "a whole number, 1 or more")
 }
 
+/// A position: 0 or more.
+pub fn index(text: &str) -> Result<usize, String> {
+    number(text, |_| true, "a whole number, 0 or more")
+}
+
 /// A threshold of confidence.
 pub fn threshold(text: &str) -> Result<Threshold, String> {
     let value = number(text, |_| true, "a number from 0 to 1")?;

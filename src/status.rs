@@ -2,6 +2,8 @@
 
 use std::io;
 
+use offramp_models::BundleError;
+use offramp_models::dataset::DataError;
 use offramp_runtime::backend::{BackendError, LibraryError};
 use offramp_runtime::calibrate::CalibrateError;
 use offramp_runtime::prepare::PrepareError;
@@ -102,6 +104,14 @@ fn find_hint(error: &anyhow::Error) -> Option<String> {
     if let Some(hinted) = error.downcast_ref::<Hinted>() {
         return Some(hinted.hint.clone());
     }
+    if let Some(BundleError::NoManifest { .. } | BundleError::Read { .. }) = error.downcast_ref() {
+        return Some("a bundle is a folder that `offramp split` writes".to_owned());
+    }
+    if let Some(DataError::Read { .. } | DataError::Kind { .. } | DataError::Empty { .. }) =
+        error.downcast_ref()
+    {
+        return Some("--help says what DATA may be".to_owned());
+    }
     let advice = match backend_error(error)? {
         BackendError::Library(LibraryError::NotFound { .. }) => {
             "set ORT_DYLIB_PATH to libonnxruntime.so, run scripts/set-up, or use --backend tract"
@@ -135,5 +145,27 @@ pub fn refused_by_backend(error: &PrepareError) -> Option<&BackendError> {
     match error {
         PrepareError::Backend(error) => Some(error),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(feature = "full")]
+    fn a_check_that_was_asked_for_and_does_not_hold_is_status_3_with_or_without_a_hint() {
+        let proof = || offramp_exporter::ExportError::Proof { exit: 1, difference: 0.5, tolerance: 1e-4 };
+        assert_eq!(status_of(&proof().into()), Status::NotHeld);
+        assert_eq!(status_of(&hint(proof(), "allow more")), Status::NotHeld);
+        let refused = offramp_exporter::ExportError::NotStatic { found: 2 };
+        assert_eq!(status_of(&hint(refused, "leave it out")), Status::Failed);
+    }
+
+    #[test]
+    fn a_usage_error_is_status_2_and_a_closed_pipe_is_no_error() {
+        assert_eq!(status_of(&usage("a", "b")), Status::Usage);
+        let closed = anyhow::Error::from(io::Error::from(io::ErrorKind::BrokenPipe)).context("cannot write");
+        assert_eq!(explain(&closed), Status::Done);
     }
 }

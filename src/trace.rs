@@ -5,6 +5,7 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use offramp_models::partial::Partial;
 use offramp_runtime::executor::Outcome;
 use offramp_runtime::trace::TraceWriter;
 
@@ -12,8 +13,8 @@ use offramp_runtime::trace::TraceWriter;
 pub struct TraceFile {
     writer: TraceWriter<BufWriter<File>>,
     path: PathBuf,
-    /// What is renamed to `path` at the end.
-    partial: Option<PathBuf>,
+    /// What appears as `path` at the end.
+    partial: Option<Partial>,
 }
 
 impl TraceFile {
@@ -23,13 +24,11 @@ impl TraceFile {
     /// When nothing can be written there.
     pub fn create(path: &Path) -> anyhow::Result<Self> {
         let special = std::fs::metadata(path).is_ok_and(|there| !there.is_file());
-        let partial = (!special).then(|| {
-            let mut name = path.file_name().unwrap_or_default().to_owned();
-            name.push(".partial");
-            path.with_file_name(name)
-        });
-        let target = partial.as_deref().unwrap_or(path);
-        let file = File::create(target).with_context(|| format!("cannot write {}", target.display()))?;
+        let opened = match special {
+            true => File::create(path).map(|file| (None, file)),
+            false => Partial::file(path).map(|(partial, file)| (Some(partial), file)),
+        };
+        let (partial, file) = opened.with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Self { writer: TraceWriter::new(BufWriter::new(file)), path: path.to_owned(), partial })
     }
 
@@ -48,8 +47,8 @@ impl TraceFile {
     pub fn finish(self) -> anyhow::Result<()> {
         let failed = || format!("cannot write {}", self.path.display());
         self.writer.finish().with_context(failed)?;
-        match &self.partial {
-            Some(partial) => std::fs::rename(partial, &self.path).with_context(failed),
+        match self.partial {
+            Some(partial) => partial.publish(&self.path).with_context(failed),
             None => Ok(()),
         }
     }

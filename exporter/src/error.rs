@@ -140,6 +140,12 @@ pub enum ExportError {
         /// Whether it is a bundle, which may be replaced on request.
         bundle: bool,
     },
+    /// The target is a file.
+    #[error("{} is a file, expected a folder to create", path.display())]
+    NotAFolder {
+        /// The target.
+        path: PathBuf,
+    },
     /// A file or folder cannot be written.
     #[error("cannot write {}", path.display())]
     Write {

@@ -8,7 +8,7 @@ use offramp_graph::ir::{Dim, ElementType, Graph, Model, ValueInfo};
 use offramp_graph::macs::{self, Counting, MacsByNode};
 use offramp_graph::shape::Shapes;
 use offramp_graph::{Index, partition};
-use offramp_models::{Classes, DType, Exit, Input, Sha256, Source, TensorSpec};
+use offramp_models::{Classes, DType, Exit, Input, Sha256, Source, TensorSpec, regular};
 
 use crate::exits::{self, Choice, FoundExit};
 use crate::image::{self, Normalisation};
@@ -154,7 +154,7 @@ fn value_info(spec: &TensorSpec) -> ValueInfo {
 
 fn class_names(file: Option<&Path>, count: usize) -> Result<Classes, ExportError> {
     let Some(path) = file else { return Ok(Classes { count, names: None }) };
-    let text = std::fs::read_to_string(path)
+    let text = regular::read_to_string(path)
         .map_err(|source| ExportError::Read { path: path.to_owned(), source })?;
     let names: Vec<String> = text.lines().map(|line| line.trim().to_owned()).collect();
     if names.len() != count {
@@ -185,12 +185,15 @@ fn measure(
         whole.graph.nodes.iter().enumerate().filter_map(|(at, node)| Some((node.outputs.first()?, at)));
     let place: HashMap<&String, usize> = first_outputs.collect();
     let mut planned = Vec::with_capacity(parts.len());
-    for (exit, model) in parts.into_iter().enumerate() {
-        let graph = &model.graph;
+    for (exit, mut model) in parts.into_iter().enumerate() {
+        let graph = &mut model.graph;
         let all = |infos: &[ValueInfo]| {
             infos.iter().map(|info| describe(exit, &info.name)).collect::<Result<Vec<_>, _>>()
         };
         let (inputs, outputs) = (all(&graph.inputs)?, all(&graph.outputs)?);
+        // The file states what the manifest says, however little the model did.
+        graph.inputs = inputs.iter().map(value_info).collect();
+        graph.outputs = outputs.iter().map(value_info).collect();
         let cost = costs.sum(graph.nodes.iter().filter_map(|node| place.get(node.outputs.first()?).copied()));
         planned.push(PlannedPart {
             macs: cost.macs,

@@ -54,7 +54,7 @@ pub fn split(
     let started = Instant::now();
     let staging = Staging::new(target, options.force)?;
     let plan = plan::plan(model, &options.plan)?;
-    write(&plan, options.name.as_deref(), staging.path())?;
+    write(&plan, options.name.as_deref(), staging.path()).map_err(|error| staging.tell(error))?;
     let split_time = started.elapsed();
 
     let started = Instant::now();

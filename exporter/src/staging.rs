@@ -4,14 +4,15 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use offramp_graph::WriteError;
 use offramp_models::Bundle;
-use tempfile::TempDir;
+use offramp_models::partial::Partial;
 
 use crate::ExportError;
 
 /// A folder under construction beside the place where it will appear; dropped unfinished, it vanishes.
 pub struct Staging {
-    folder: TempDir,
+    folder: Partial,
     target: PathBuf,
 }
 
@@ -20,26 +21,35 @@ impl Staging {
     /// any other folder with something in it never is.
     ///
     /// # Errors
-    /// `Exists` for a target that may not be replaced, `Write` when the parent cannot be written.
+    /// `Exists` for a target that may not be replaced, `NotAFolder` for a file, `Write` when the parent cannot be written.
     pub fn new(target: &Path, force: bool) -> Result<Self, ExportError> {
         refuse_existing(target, force)?;
-        let parent = match target.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        let failed = |source| ExportError::Write { path: parent.to_owned(), source };
-        fs::create_dir_all(parent).map_err(failed)?;
-        let name = target.file_name().unwrap_or_default().to_string_lossy();
-        let folder = tempfile::Builder::new()
-            .prefix(&format!(".{name}.partial."))
-            .tempdir_in(parent)
-            .map_err(failed)?;
+        let failed = |source| ExportError::Write { path: target.to_owned(), source };
+        if let Some(parent) = target.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            fs::create_dir_all(parent).map_err(failed)?;
+        }
+        let folder = Partial::folder(target).map_err(failed)?;
         Ok(Self { folder, target: target.to_owned() })
     }
 
     /// The folder to write into.
     pub fn path(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// An error in terms of the folder that was asked for: nobody has heard of the one under construction.
+    pub fn tell(&self, error: ExportError) -> ExportError {
+        let asked_for = |path: PathBuf| match path.strip_prefix(self.path()) {
+            Ok(inside) => self.target.join(inside),
+            Err(_) => path,
+        };
+        match error {
+            ExportError::Write { path, source } => ExportError::Write { path: asked_for(path), source },
+            ExportError::WriteModel(WriteError::Io { path, source }) => {
+                ExportError::Write { path: asked_for(path), source }
+            }
+            other => other,
+        }
     }
 
     /// Lets the folder appear under its name.
@@ -51,23 +61,8 @@ impl Staging {
         let failed = |source| ExportError::Write { path: target.clone(), source };
         open_to_readers(folder.path()).map_err(failed)?;
         sync(folder.path()).map_err(failed)?;
-        if target.exists() {
-            let aside = tempfile::Builder::new()
-                .prefix(".offramp.replaced.")
-                .tempdir_in(target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))
-                .map_err(failed)?;
-            let old = aside.path().join("old");
-            fs::rename(&target, &old).map_err(failed)?;
-            if let Err(source) = fs::rename(folder.path(), &target) {
-                // The second rename failed for a reason of its own; its error is the one to tell.
-                let _ = fs::rename(&old, &target);
-                return Err(failed(source));
-            }
-        } else {
-            fs::rename(folder.path(), &target).map_err(failed)?;
-        }
-        let _ = folder.keep();
-        Ok(())
+        let appeared = if target.exists() { folder.replace(&target) } else { folder.publish(&target) };
+        appeared.map_err(failed)
     }
 }
 
@@ -78,6 +73,9 @@ fn refuse_existing(target: &Path, force: bool) -> Result<(), ExportError> {
     let entries = match fs::read_dir(target) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory && target.exists() => {
+            return Err(ExportError::NotAFolder { path: target.to_owned() });
+        }
         Err(source) => return Err(ExportError::Write { path: target.to_owned(), source }),
     };
     let names: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.file_name())).collect();
@@ -133,6 +131,32 @@ mod tests {
         fs::create_dir(&target).unwrap();
         fs::write(target.join("manifest.json"), "{}").unwrap();
         assert!(matches!(Staging::new(&target, true), Err(ExportError::Exists { bundle: false, .. })));
+    }
+
+    #[test]
+    fn errors_name_the_folder_that_was_asked_for() {
+        let home = tempfile::tempdir().unwrap();
+        let target = home.path().join("bundle");
+        let staging = Staging::new(&target, false).unwrap();
+        let inside = staging.path().join("segments/0.onnx");
+        let source = || io::Error::from(io::ErrorKind::StorageFull);
+        for error in [
+            ExportError::Write { path: inside.clone(), source: source() },
+            ExportError::WriteModel(WriteError::Io { path: inside, source: source() }),
+        ] {
+            let told = staging.tell(error).to_string();
+            assert_eq!(told, format!("cannot write {}", target.join("segments/0.onnx").display()));
+        }
+    }
+
+    #[test]
+    fn a_file_in_the_way_is_told_as_one() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for force in [false, true] {
+            let refused = Staging::new(file.path(), force).err().map(|error| error.to_string());
+            let expected = format!("{} is a file, expected a folder to create", file.path().display());
+            assert_eq!(refused, Some(expected));
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use offramp_graph::ir::{Dim, ElementType, Model, ValueInfo};
-use offramp_models::{Bundle, DType, Exit, Input, Layout, Manifest};
+use offramp_models::{Bundle, DType, Exit, Input, Layout, Manifest, Sha256};
 use offramp_runtime::backend::{Backend, Description, GraphSource, HostTensor, Origin, RunnerOptions, Value};
 use offramp_runtime::pipeline::{Feed, Pipeline};
 use offramp_runtime::prepare::{self, PrepareOptions};
@@ -90,6 +90,16 @@ impl Verification {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether `model` is to the byte the file that the bundle was split from; external data is not looked at.
+///
+/// # Errors
+/// `Read` when the model cannot be read.
+pub fn source_matches(bundle: &Bundle, model: &Path) -> Result<bool, ExportError> {
+    let found =
+        Sha256::of_file(model).map_err(|source| ExportError::Read { path: model.to_owned(), source })?;
+    Ok(found == bundle.manifest().source.sha256)
 }
 
 /// Runs seeded random images through the prepared bundle and through the whole of `model`, both on `backend`.

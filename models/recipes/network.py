@@ -99,7 +99,26 @@ def resnet(classes: int) -> Backbone:
     return Backbone(blocks, classifier, taps=[1, 3, 4, 6, 7])
 
 
-ARCHITECTURES = {"resnet": resnet}
+def vgg(classes: int) -> Backbone:
+    """Seven plain 3x3 convolutions: one at 32x32, then two each at 16x16, 8x8 and 4x4, max pooling in front of each pair.
+
+    Source: Simonyan and Zisserman 2014, "Very Deep Convolutional Networks for Large-Scale Image Recognition"; the batch
+    normalisation is later than the paper.
+    """
+    blocks: list[nn.Module] = []
+    channels = 3
+    for width, count in [(16, 1), (32, 2), (64, 2), (128, 2)]:
+        for position in range(count):
+            pool = [nn.MaxPool2d(2)] if blocks and position == 0 else []
+            blocks.append(nn.Sequential(*pool, *convolution(channels, width, 3, 1), nn.ReLU()))
+            channels = width
+    classifier = nn.Sequential(
+        nn.MaxPool2d(2), nn.Flatten(), nn.Linear(channels * 4, 128), nn.ReLU(), nn.Linear(128, classes)
+    )
+    return Backbone(blocks, classifier, taps=[1, 2, 3, 4, 5])
+
+
+ARCHITECTURES = {"resnet": resnet, "vgg": vgg}
 
 
 def feature_shapes(blocks: nn.ModuleList) -> list[tuple[int, int]]:

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::{Manifest, ManifestError, Sha256};
+use crate::{Manifest, ManifestError, Sha256, regular};
 
 /// Name of the manifest inside a bundle.
 pub const MANIFEST: &str = "manifest.json";
@@ -70,7 +70,7 @@ impl Bundle {
     pub fn open(dir: impl Into<PathBuf>) -> Result<Self, BundleError> {
         let dir = dir.into();
         let path = dir.join(MANIFEST);
-        let text = match std::fs::read(&path) {
+        let text = match regular::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound && dir.is_dir() => {
                 return Err(BundleError::NoManifest { dir });
@@ -85,7 +85,7 @@ impl Bundle {
     /// Compares every file with its digest.
     ///
     /// # Errors
-    /// `Read` for a missing file, `Outside` for a link out of the bundle, `Tampered` for a file that differs.
+    /// `Read` for a file that is missing or not a regular one, `Outside` for a link out of the bundle, `Tampered` for a file that differs.
     pub fn check(&self) -> Result<(), BundleError> {
         let read = |path: &Path, source| BundleError::Read { path: path.to_owned(), source };
         let root = self.dir.canonicalize().map_err(|source| read(&self.dir, source))?;

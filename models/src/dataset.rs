@@ -52,6 +52,12 @@ pub trait Dataset: Send + Sync {
     /// Names of the classes by label, where the data set has them.
     fn class_names(&self) -> Option<&[String]>;
 
+    /// Height and width, where the data set has all its pictures in one: then they are meant for networks that take
+    /// just that. `None` for image files as they come.
+    fn size(&self) -> Option<(usize, usize)> {
+        None
+    }
+
     /// One line for reports: where the pictures are from, how many, and what was left out.
     fn describe(&self) -> String;
 
@@ -78,6 +84,19 @@ pub trait Dataset: Send + Sync {
             }
         }
         Ok(())
+    }
+
+    /// Holds the one size of the pictures, if there is one, against that of a network's input.
+    ///
+    /// # Errors
+    /// `Size` where they differ.
+    fn check_size(&self, height: usize, width: usize) -> Result<(), DataError> {
+        match self.size() {
+            Some(found) if found != (height, width) => {
+                Err(DataError::Size { what: self.describe(), found, expected: (height, width) })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Digest of shapes, pixels and labels in order, whatever they were read from.

@@ -1,9 +1,11 @@
 //! SHA-256 digests, written as 64 lower-case hexadecimal digits.
 
-use std::{fmt, fs::File, io, path::Path, str::FromStr};
+use std::{fmt, io, path::Path, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Digest as _;
+
+use crate::regular;
 
 /// A SHA-256 digest (FIPS 180-4).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,13 +24,13 @@ impl Sha256 {
         Self(sha2::Sha256::digest(bytes).into())
     }
 
-    /// Digest of a file's contents, read in pieces.
+    /// Digest of a regular file's contents, read in pieces.
     ///
     /// # Errors
-    /// When the file cannot be opened or read.
+    /// When the file is not a regular one, or cannot be opened or read.
     pub fn of_file(path: &Path) -> io::Result<Self> {
         let mut hasher = Hasher::default();
-        io::copy(&mut File::open(path)?, &mut hasher)?;
+        io::copy(&mut regular::open(path)?, &mut hasher)?;
         Ok(hasher.finish())
     }
 

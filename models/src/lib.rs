@@ -9,7 +9,9 @@ mod causes;
 pub mod dataset;
 pub mod digest;
 pub mod manifest;
+pub mod partial;
 pub mod preprocess;
+pub mod regular;
 pub mod tensor;
 #[cfg(feature = "zoo")]
 pub mod zoo;

@@ -1,5 +1,6 @@
 //! `manifest.json`: what a bundle says about itself (schema version 1).
 
+mod costs;
 mod identity;
 mod validate;
 

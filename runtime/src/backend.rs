@@ -46,6 +46,15 @@ pub struct Description {
     pub version: String,
 }
 
+/// Nodes of a graph that one provider ran.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Share {
+    /// The engine's name of the provider: `CUDAExecutionProvider`.
+    pub provider: String,
+    /// How many, after the engine's optimisations.
+    pub nodes: usize,
+}
+
 /// A graph and how errors call it: `segment 1`.
 #[derive(Clone, Debug)]
 pub struct GraphSource<'a> {
@@ -67,7 +76,8 @@ pub enum Origin<'a> {
 /// How a graph is prepared.
 #[derive(Clone, Debug, Default)]
 pub struct RunnerOptions {
-    /// Threads inside one operator; `None` leaves it to the engine.
+    /// Threads inside one operator, where the engine has a choice; `None` leaves it to the engine.
+    /// [`Runner::threads`] says what came of it.
     pub threads: Option<usize>,
     /// The graph was optimised before: load it as it is.
     pub as_is: bool,
@@ -84,6 +94,17 @@ pub trait Runner: Send + Sync {
 
     /// Outputs in the graph's order; extents the graph does not state are `None` too.
     fn outputs(&self) -> &[TensorSpec];
+
+    /// Threads that one operator runs on, whatever was asked for; `None` where the engine chooses.
+    fn threads(&self) -> Option<usize> {
+        None
+    }
+
+    /// What ran the graph's nodes when it was prepared, by provider; empty where the engine has no choice, or does not
+    /// tell.
+    fn shares(&self) -> &[Share] {
+        &[]
+    }
 
     /// Room for an input that the host fills.
     ///
@@ -212,6 +233,23 @@ pub enum BackendError {
         #[source]
         source: EngineError,
     },
+    /// Another provider than the one asked for ran a part of the graph.
+    #[error("execution provider {provider} was asked for, but {found} ran {op} (node \"{node}\") of {graph}")]
+    Elsewhere {
+        /// `cuda` or `tensorrt`.
+        provider: &'static str,
+        /// The engine's name of the provider that ran it.
+        found: String,
+        /// The operator.
+        op: String,
+        /// The node's name.
+        node: String,
+        /// The graph.
+        graph: String,
+    },
+    /// The graph was loaded, and its first run failed.
+    #[error(transparent)]
+    Run(#[from] RunError),
     /// The engine refused the graph.
     #[error("{backend} cannot prepare {graph}")]
     Prepare {

@@ -2,7 +2,9 @@
 //!
 //! Between segments values stay where the backend computes; only logits are read back. Everything is wired and
 //! allocated once: while all images of a batch go on, nothing is allocated here. When some stop, the batch is compacted
-//! to those that go on, and what that costs is reported.
+//! to those that go on: a copy of every tensor that later segments read, and for every segment that follows one binding
+//! with its outputs. How many go on is known only then, so this is done while the clock runs, and what it costs is
+//! reported. Nothing is prepared, built or run for it that [`Executor::warm_up`] has not been through.
 //!
 //! Work that leaves the device will leave it between two segments, where a batch is compacted.
 
@@ -75,21 +77,27 @@ impl<'a> Executor<'a> {
         Ok(batch.lanes[0].outcome(index))
     }
 
-    /// Runs every segment once on `images`, a full batch, whatever the policy says: what engines build or touch on the
-    /// first run is then not timed.
+    /// Runs every segment once on `images`, 1 to a batch of them, whatever the policy says, and then every cut with one
+    /// image chosen: what engines build or touch on the first run, and on the first compaction, is then not timed.
     ///
     /// # Errors
     /// As [`Executor::run_batch`].
     pub fn warm_up(&mut self, images: HostTensor<'_>) -> Result<(), ExecutorError> {
         let count = self.full.count(images, self.full.batch())?;
-        if count < self.full.batch() {
-            return Ok(());
-        }
         let all = Images { first: 0, count };
-        self.full.write(images).map_err(|source| ExecutorError::Input { images: all, source })?;
+        let wiring = wired(self.pipeline, &mut self.full, &mut self.partial, count)?;
+        wiring.write(images).map_err(|source| ExecutorError::Input { images: all, source })?;
+        let logits = &mut self.logits[..count * self.pipeline.classes()];
         for (segment, stage) in self.pipeline.stages().iter().enumerate() {
             let failed = |source| ExecutorError::Segment { segment, images: all, source };
-            self.full.run(segment, stage.logits, &mut self.logits).map_err(failed)?;
+            wiring.run(segment, stage.logits, logits).map_err(failed)?;
+        }
+        let cuts = self.crossing.iter().enumerate().take(self.crossing.len().saturating_sub(1));
+        for (segment, crossing) in cuts.filter(|_| count > 1) {
+            let refused = |source| ExecutorError::Compaction { segment, images: all, source };
+            let mut one = Remainder::of(wiring, crossing, &[0]).map_err(refused)?;
+            let failed = |source| ExecutorError::Segment { segment: segment + 1, images: all, source };
+            one.bind(self.pipeline, segment + 1).and_then(|mut bound| bound.run()).map_err(failed)?;
         }
         Ok(())
     }
@@ -103,11 +111,7 @@ impl<'a> Executor<'a> {
         let Self { pipeline, policy, full, partial, crossing, lanes, rows, staying, logits } = self;
         let (exits, measure) = (pipeline.exits().len(), policy.measure());
         let count = full.count(images, full.batch())?;
-        let wiring = match partial {
-            _ if count == full.batch() => full,
-            Some(partial) if partial.batch() == count => partial,
-            partial => partial.insert(Wiring::new(pipeline, count)?),
-        };
+        let wiring = wired(pipeline, full, partial, count)?;
         let all = Images { first, count };
         let lanes = &mut lanes[..count];
         lanes.iter_mut().for_each(Lane::clear);
@@ -169,4 +173,18 @@ impl<'a> Executor<'a> {
         }
         Ok(Batch { first, lanes, compaction, compactions })
     }
+}
+
+/// The wiring for `count` images, made now unless they are a whole batch, or as many as the last ones that were not.
+fn wired<'w>(
+    pipeline: &Pipeline,
+    full: &'w mut Wiring,
+    partial: &'w mut Option<Wiring>,
+    count: usize,
+) -> Result<&'w mut Wiring, ExecutorError> {
+    if full.batch() == count {
+        return Ok(full);
+    }
+    let kept = partial.take().filter(|kept| kept.batch() == count);
+    Ok(partial.insert(kept.map_or_else(|| Wiring::new(pipeline, count), Ok)?))
 }

@@ -1,10 +1,13 @@
 //! Pictures of a data set as a network's input, batch by batch.
 
+use std::collections::BTreeSet;
+
 use offramp_models::dataset::{DataError, Dataset, Picture};
-use offramp_models::preprocess::{HostBuffer, PreprocessError, Preprocessor};
+use offramp_models::preprocess::{Fit, HostBuffer, PreprocessError, Preprocessor};
 use offramp_models::{DType, Input};
 
 use crate::backend::HostTensor;
+use crate::report::Preprocessing;
 
 /// Reads and preprocesses; its memory is used again.
 pub struct Feed<'a> {
@@ -12,6 +15,8 @@ pub struct Feed<'a> {
     preprocessor: Preprocessor,
     picture: Picture,
     buffer: HostBuffer,
+    /// Pictures that had another size.
+    resized: BTreeSet<usize>,
 }
 
 /// A picture that cannot become the network's input.
@@ -41,7 +46,8 @@ impl<'a> Feed<'a> {
     /// `Input` when no picture can become that.
     pub fn new(data: &'a dyn Dataset, input: &Input) -> Result<Self, FeedError> {
         let preprocessor = Preprocessor::new(input).map_err(FeedError::Input)?;
-        Ok(Self { data, preprocessor, picture: Picture::default(), buffer: HostBuffer::default() })
+        let (picture, buffer) = (Picture::default(), HostBuffer::default());
+        Ok(Self { data, preprocessor, picture, buffer, resized: BTreeSet::new() })
     }
 
     /// Images `first..first + count`, preprocessed.
@@ -52,9 +58,13 @@ impl<'a> Feed<'a> {
         self.buffer.clear();
         for image in first..first + count {
             self.data.read(image, &mut self.picture)?;
-            self.preprocessor
+            let fit = self
+                .preprocessor
                 .append(&self.picture, &mut self.buffer)
                 .map_err(|source| FeedError::Fit { image, source })?;
+            if fit == Fit::Resized {
+                self.resized.insert(image);
+            }
         }
         Ok(match self.preprocessor.dtype() {
             DType::Uint8 => HostTensor::Uint8(self.buffer.uint8()),
@@ -65,6 +75,11 @@ impl<'a> Feed<'a> {
     /// Number of pictures.
     pub fn images(&self) -> usize {
         self.data.len()
+    }
+
+    /// What became of the pictures so far.
+    pub fn preprocessing(&self) -> Preprocessing {
+        Preprocessing { how: self.describe().to_owned(), resized: Some(self.resized.len()) }
     }
 
     /// What becomes of the pictures.

@@ -92,6 +92,7 @@ pub fn run<E: From<PassError>>(
     if let Some(pacer) = pacer {
         tally.set_deadline_misses(pacer.misses());
     }
+    tally.set_preprocessing(feed.preprocessing());
     Ok(tally)
 }
 

@@ -2,7 +2,8 @@
 
 use offramp_models::{Exit, Input, Manifest};
 
-use crate::backend::{Description, Runner};
+use crate::backend::{Description, RunError, Runner, Share};
+use crate::executor::{ExecutorError, Wiring};
 
 /// Segments ready to run on one backend, one per exit.
 pub struct Pipeline {
@@ -36,6 +37,19 @@ pub enum Feed {
         /// Position among its outputs.
         output: usize,
     },
+}
+
+/// What runs a segment, for reports.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct RanBy {
+    /// The segment.
+    pub segment: usize,
+    /// Engine, provider and version.
+    pub backend: Description,
+    /// Threads that one operator runs on, whatever was asked for; `None` where the engine chooses.
+    pub threads: Option<usize>,
+    /// What ran the segment's nodes when it was prepared; empty where the engine has no choice, or does not tell.
+    pub shares: Vec<Share>,
 }
 
 /// Segments that do not fit together.
@@ -124,5 +138,34 @@ impl Pipeline {
     /// Segments in the order of running.
     pub fn stages(&self) -> &[Stage] {
         &self.stages
+    }
+
+    /// What runs each segment, in the order of running.
+    pub fn ran_by(&self) -> impl ExactSizeIterator<Item = RanBy> {
+        self.stages.iter().enumerate().map(|(segment, stage)| RanBy {
+            segment,
+            backend: stage.description.clone(),
+            threads: stage.runner.threads(),
+            shares: stage.runner.shares().to_vec(),
+        })
+    }
+
+    /// Runs every segment once on a single image of zeros: engines are built, kernels loaded and memory touched, and a
+    /// device that cannot run is found out. A network that insists on more images than one is left alone.
+    ///
+    /// # Errors
+    /// [`RunError`] of the segment that cannot be wired or run.
+    pub fn try_out(&self) -> Result<(), RunError> {
+        let mut wiring = match Wiring::new(self, 1) {
+            Ok(wiring) => wiring,
+            Err(ExecutorError::Wire { source, .. }) => return Err(source),
+            // An executor says so when it is made.
+            Err(_) => return Ok(()),
+        };
+        let mut logits = vec![0.0; self.classes];
+        for (segment, stage) in self.stages.iter().enumerate() {
+            wiring.run(segment, stage.logits, &mut logits)?;
+        }
+        Ok(())
     }
 }

@@ -6,7 +6,12 @@
 
 mod cache;
 mod key;
+mod seams;
+mod trust;
 mod whole;
+
+pub use seams::SeamError;
+pub use trust::TrustError;
 
 use std::path::PathBuf;
 
@@ -41,6 +46,8 @@ pub enum Progress {
         /// Segments in all.
         of: usize,
     },
+    /// Running every segment once, so that no engine is built and no memory touched for the first image.
+    TryingOut,
 }
 
 /// A bundle on a device.
@@ -49,6 +56,8 @@ pub struct Prepared {
     pub pipeline: Pipeline,
     /// What the segments are.
     pub segments: Segments,
+    /// Whether the cache holds optimised segments for the next time.
+    pub kept: bool,
     /// What went otherwise than asked, for people.
     pub notes: Vec<Note>,
 }
@@ -77,6 +86,15 @@ pub enum Note {
         #[source]
         source: EngineError,
     },
+    /// The optimised graph cannot be written down, to the cache or for the time being; the bundle's own segments run.
+    #[error("the segments run as bundled, the optimised ones cannot be written to {}", folder.display())]
+    Unwritten {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: EngineError,
+    },
     /// The cache did not take the optimised segments; they are made again next time.
     #[error("cannot keep the optimised segments in {}", cache.display())]
     NotCached {
@@ -85,6 +103,15 @@ pub enum Note {
         /// Why.
         #[source]
         source: EngineError,
+    },
+    /// Somebody else could have written the cache; it is neither read nor written.
+    #[error("the cache {} is not used", folder.display())]
+    NotTrusted {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: TrustError,
     },
 }
 
@@ -95,7 +122,10 @@ pub enum PrepareError {
     /// The bundle is not what was written.
     #[error(transparent)]
     Bundle(#[from] BundleError),
-    /// The engine cannot run a segment.
+    /// A segment's file is not what the manifest says.
+    #[error(transparent)]
+    Seam(#[from] SeamError),
+    /// The engine cannot prepare a segment, or cannot run it.
     #[error(transparent)]
     Backend(#[from] BackendError),
     /// The segments do not fit together.
@@ -103,10 +133,11 @@ pub enum PrepareError {
     Pipeline(#[from] PipelineError),
 }
 
-/// Checks a bundle's digests and prepares its segments on `backend`.
+/// Checks a bundle's digests, prepares its segments on `backend` and runs each once.
 ///
 /// # Errors
-/// `Bundle` for a file that is missing or was changed, `Backend` when the engine cannot run a segment, `Pipeline` when
+/// `Bundle` for a file that is missing or was changed, `Seam` for one that takes or gives other tensors than the
+/// manifest says, `Backend` when the engine cannot run a segment, `Pipeline` when
 /// the files are not the segments that the manifest describes.
 pub fn prepare(
     bundle: &Bundle,
@@ -116,21 +147,25 @@ pub fn prepare(
 ) -> Result<Prepared, PrepareError> {
     progress(Progress::Checking);
     bundle.check()?;
+    seams::check(bundle)?;
     let mut notes = Vec::new();
     let many = bundle.manifest().segments.len() > 1;
     if many && backend.saves_optimised() && !options.as_bundled {
         match whole::prepare(bundle, backend, options, progress, &mut notes) {
-            Ok((pipeline, segments)) => return Ok(Prepared { pipeline, segments, notes }),
-            Err(source) => notes.push(Note::Uncut { source }),
+            Ok(whole) => {
+                let whole::Whole { pipeline, segments, kept } = whole;
+                return Ok(Prepared { pipeline, segments, kept, notes });
+            }
+            Err(note) => notes.push(note),
         }
     }
     let segments = &bundle.manifest().segments;
     let files = segments.iter().map(|segment| bundle.dir().join(&segment.file)).collect::<Vec<_>>();
     let pipeline = load(bundle, backend, options, &files, false, progress)?;
-    Ok(Prepared { pipeline, segments: Segments::AsBundled, notes })
+    Ok(Prepared { pipeline, segments: Segments::AsBundled, kept: false, notes })
 }
 
-/// Loads one file per exit and wires them.
+/// Loads one file per exit, wires them and tries them out.
 fn load(
     bundle: &Bundle,
     backend: &dyn Backend,
@@ -152,5 +187,8 @@ fn load(
         };
         runners.push((backend.prepare(&graph, &runner)?, backend.describe()));
     }
-    Ok(Pipeline::new(bundle.manifest(), runners)?)
+    let pipeline = Pipeline::new(bundle.manifest(), runners)?;
+    progress(Progress::TryingOut);
+    pipeline.try_out().map_err(BackendError::Run)?;
+    Ok(pipeline)
 }

@@ -32,6 +32,9 @@ pub struct Report {
     pub images: usize,
     /// Fraction of the labelled images that were labelled rightly, in [0, 1].
     pub accuracy: Option<f64>,
+    /// What became of the pictures on their way in; absent where nobody noted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preprocessing: Option<Preprocessing>,
     /// By exit where computing stopped, one entry per exit.
     pub exits: Vec<ExitReport>,
     /// Mean index of the exit.
@@ -50,6 +53,15 @@ pub struct Report {
     pub energy_j: Option<Joules>,
     /// Why keys above are null.
     pub not_measured: Vec<NotMeasured>,
+}
+
+/// How pictures became the network's input.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preprocessing {
+    /// One line: shape, sizes, range, mean and std.
+    pub how: String,
+    /// Pictures of another size, which were resized and centre-cropped; null where they were not counted.
+    pub resized: Option<usize>,
 }
 
 /// A bundle in a report.
@@ -111,6 +123,7 @@ pub struct Tally {
     exits: Vec<Stopped>,
     compaction: Duration,
     deadline_misses: Option<usize>,
+    preprocessing: Option<Preprocessing>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -146,6 +159,11 @@ impl Tally {
     /// Adds the time that compacting a batch took.
     pub fn add_compaction(&mut self, spent: Duration) {
         self.compaction += spent;
+    }
+
+    /// Notes what became of the pictures on their way in.
+    pub fn set_preprocessing(&mut self, preprocessing: Preprocessing) {
+        self.preprocessing = Some(preprocessing);
     }
 
     /// Notes the frames missed at the rate that was kept.
@@ -191,6 +209,7 @@ impl Tally {
             policy: subject.policy,
             images,
             accuracy,
+            preprocessing: self.preprocessing,
             exits,
             mean_exit,
             macs_fraction,

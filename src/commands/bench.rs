@@ -3,9 +3,13 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::Args;
+use offramp_models::Sha256;
 use offramp_models::dataset::DataRef;
+use offramp_models::preprocess::Preprocessor;
 use offramp_runtime::bench::{Comparison, Measured, MeasuredExit, Protocol, Subject, SubjectError, compare};
+use offramp_runtime::report::Preprocessing;
 use serde_json::json;
 
 use crate::backends::{BackendChoice, BackendFlags};
@@ -20,6 +24,7 @@ use crate::{output, quantities};
 /// What is compared runs in turns (A B B A) in one process, so that the machine's moods hit both alike.
 #[derive(Args)]
 #[command(
+    allow_negative_numbers = true,
     after_help = "Examples:\n  offramp bench network.bundle --input test.npz --threshold 0.8 --threads 1\n  \
                         offramp bench network.bundle --input benign.npz --against adversarial.npz\n  \
                         offramp bench network.bundle --input test.npz --exit 6 --whole network.onnx --threads 1\n  \
@@ -89,6 +94,12 @@ impl Bench {
             subjects.push(Subject::segments(name, pipeline, policy, data)?);
         }
         if let Some(model) = &self.whole {
+            let digest =
+                Sha256::of_file(model).with_context(|| format!("cannot read {}", model.display()))?;
+            if digest != manifest.source.sha256 {
+                let (file, name) = (model.display(), &manifest.source.file);
+                output::note(format!("warning: {file} is not the {name} that the bundle was split from"));
+            }
             let (backend, threads) = (prepared.backend.as_ref(), flags.thread_count());
             subjects.push(Subject::whole(model, backend, threads, &prepared.pipeline, data)?);
         }
@@ -105,19 +116,25 @@ impl Bench {
         let Some(first) = found.subjects.first() else { return Ok(()) };
         let missing = self.workload.meter.not_measured();
         let threads = prepared.threads;
+        let preprocessing = Preprocessing {
+            how: Preprocessor::new(prepared.pipeline.input())?.describe().to_owned(),
+            // Only folders are resized; their pictures are not counted here.
+            resized: (!matches!(self.workload.input.input, DataRef::Folder(_))).then_some(0),
+        };
         if self.json {
             let exit = |exit: &MeasuredExit| json!({"exit": exit.exit, "count": exit.runs, "latency_s": exit.latency_s, "median_s": exit.median_s});
             return output::json(&json!({
                 "schema_version": 1, "bundle": prepared.bundle_name(), "backend": prepared.backend_name(),
-                "policy": chosen.file.policy, "threads": threads.threads, "threads_why": threads.threads_why,
+                "policy": chosen.file.policy, "preprocessing": preprocessing, "threads": threads.threads, "threads_why": threads.threads_why,
                 "spinning": threads.spinning, "prepared": prepared.segments,
-                "segments": prepared.segment_backends(), "prepare_s": prepared.prepare_s,
+                "segments": prepared.ran_by(), "prepare_s": prepared.prepare_s,
                 "latency_s": first.latency_s, "exits": first.exits.iter().map(exit).collect::<Vec<_>>(),
                 "subjects": found.subjects, "ratios": found.ratios,
                 "energy_j": null, "not_measured": [missing],
             }));
         }
         let mut lines = vec![format!("prepared in {:.2} s; threads: {threads}", prepared.prepare_s)];
+        lines.push(format!("input: {}", preprocessing.how));
         lines.extend(found.subjects.iter().map(tell));
         for ratio in &found.ratios {
             let interval = &ratio.ratio;
@@ -154,7 +171,7 @@ fn tell(subject: &Measured) -> String {
         text += &format!(
             ", mean {} ms, median {} ms (95 % {} to {}), p90 {}, p99 {}, max {}",
             ms(latency.mean),
-            ms(latency.p50),
+            ms(median.estimate),
             ms(median.low),
             ms(median.high),
             ms(latency.p90),

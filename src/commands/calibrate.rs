@@ -25,6 +25,7 @@ use crate::{output, provenance, quantities};
 /// The images must not be those that the policy is judged on later. A budget that cannot be met is status 3.
 #[derive(Args)]
 #[command(
+    allow_negative_numbers = true,
     after_help = "Examples:\n  offramp calibrate network.bundle --input calibration.npz --max-accuracy-drop 0.01 -o policy.json\n  \
                         offramp calibrate network.bundle --input calibration.npz --max-macs 0.5 --per-exit -o policy.json"
 )]

@@ -6,6 +6,7 @@ use offramp_exporter::plan::PlanOptions;
 use offramp_exporter::split::SplitOptions;
 use offramp_exporter::verify::VerifyOptions;
 use offramp_models::dataset::{self, DataRef, Dataset, OpenOptions, shapes};
+use offramp_models::partial::Partial;
 use offramp_models::zoo;
 use offramp_runtime::calibrate::{Costs, Demand, Family, calibrate};
 use offramp_runtime::confidence::Measure;
@@ -25,7 +26,7 @@ use crate::workload::{MeterChoice, Workload};
 
 /// Split the shipped network, prove it, calibrate it, and run it with and without early exit
 #[derive(Args)]
-#[command(after_help = "Example:\n  offramp demo --backend tract")]
+#[command(allow_negative_numbers = true, after_help = "Example:\n  offramp demo --backend tract")]
 pub struct Demo {
     /// Pictures of the built-in data set to run, and as many others to calibrate on, 10 to 2000
     #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u16).range(10..=2000))]
@@ -42,7 +43,8 @@ const DROP: f64 = 0.005;
 
 impl Demo {
     pub fn run(self) -> anyhow::Result<Status> {
-        let folder = tempfile::tempdir().context("no temporary folder")?;
+        let folder =
+            Partial::folder(&std::env::temp_dir().join("offramp-demo")).context("no temporary folder")?;
         let model = folder.path().join(format!("{}.onnx", zoo::SHAPES_SDN_NAME));
         std::fs::write(&model, zoo::SHAPES_SDN)
             .with_context(|| format!("cannot write {}", model.display()))?;

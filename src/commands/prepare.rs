@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use offramp_models::Bundle;
+use offramp_runtime::prepare::Segments;
 use serde_json::json;
 
 use crate::backends::BackendFlags;
@@ -35,13 +36,14 @@ impl Prepare {
             PreparedBundle::open(Bundle::open(&self.bundle)?, &self.backend, self.cache.as_deref())?;
         if self.json {
             output::json(&json!({
-                "schema_version": 1, "bundle": prepared.bundle_name(), "segments": prepared.segments,
-                "prepare_s": prepared.prepare_s, "providers": prepared.segment_backends(),
+                "schema_version": 1, "bundle": prepared.bundle_name(), "prepared": prepared.segments,
+                "kept": prepared.kept, "prepare_s": prepared.prepare_s, "segments": prepared.ran_by(),
             }))?;
         } else {
             let from = match prepared.segments {
-                offramp_runtime::prepare::Segments::Optimised => "optimised for this device and kept",
-                offramp_runtime::prepare::Segments::Cached => "optimised for this device before",
+                Segments::Optimised if prepared.kept => "optimised for this device and kept",
+                Segments::Optimised => "optimised for this device, not kept",
+                Segments::Cached => "optimised for this device before",
                 _ => "as bundled",
             };
             let count = prepared.pipeline.stages().len();

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use offramp_runtime::pass::{self, PassOptions};
+use offramp_runtime::pipeline::RanBy;
 use offramp_runtime::report::Report;
 use serde::Serialize;
 
 use crate::backends::Threads;
-use crate::prepared::SegmentBackend;
 use crate::status::{Status, usage};
 use crate::trace::TraceFile;
 use crate::workload::{Workload, WorkloadFlags};
@@ -17,9 +17,12 @@ use crate::{output, quantities};
 
 /// Run pictures through a bundle, stopping each at the first confident exit
 #[derive(Args)]
-#[command(after_help = "Examples:\n  offramp run network.bundle --input test.npz --threshold 0.8\n  \
+#[command(
+    allow_negative_numbers = true,
+    after_help = "Examples:\n  offramp run network.bundle --input test.npz --threshold 0.8\n  \
                         offramp run network.bundle --input photos/ --policy entropy --thresholds 0.9,0.8,0.7 --trace t.jsonl\n  \
-                        offramp run network.bundle --input shapes:test --exit 2 --backend tract --json")]
+                        offramp run network.bundle --input shapes:test --exit 2 --backend tract --json"
+)]
 pub struct Run {
     /// Images at once
     #[arg(long, value_name = "N", default_value = "1", value_parser = quantities::count)]
@@ -44,7 +47,7 @@ struct Detailed<'a> {
     report: &'a Report,
     #[serde(flatten)]
     threads: Threads,
-    segments: Vec<SegmentBackend<'a>>,
+    segments: Vec<RanBy>,
 }
 
 impl Run {
@@ -56,7 +59,7 @@ impl Run {
         let workload = self.workload.open()?;
         let report = self.pass(&workload)?;
         if self.json {
-            let (threads, segments) = (workload.prepared.threads, workload.prepared.segment_backends());
+            let (threads, segments) = (workload.prepared.threads, workload.prepared.ran_by());
             output::json(&Detailed { report: &report, threads, segments })?
         } else {
             output::text(report.table().trim_end())?

@@ -20,9 +20,12 @@ use crate::{output, quantities};
 
 /// Cut a plain multi-output network at its exits, write the segments as a bundle, and prove them
 #[derive(Args)]
-#[command(after_help = "Examples:\n  offramp split network.onnx -o network.bundle\n  \
+#[command(
+    allow_negative_numbers = true,
+    after_help = "Examples:\n  offramp split network.onnx -o network.bundle\n  \
                         offramp split network.onnx -o network.bundle --exit head1 --exit head2 --exit logits\n  \
-                        offramp split network.onnx -o network.bundle --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225")]
+                        offramp split network.onnx -o network.bundle --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225"
+)]
 pub struct Split {
     /// The network: ONNX, one output per exit
     #[arg(value_name = "MODEL.onnx")]

@@ -18,7 +18,10 @@ use crate::{output, quantities};
 ///
 /// Status 3 beyond the tolerance; status 1 for a bundle that was tampered with.
 #[derive(Args)]
-#[command(after_help = "Example:\n  offramp verify network.bundle --against network.onnx --backend tract")]
+#[command(
+    allow_negative_numbers = true,
+    after_help = "Example:\n  offramp verify network.bundle --against network.onnx --backend tract"
+)]
 pub struct Verify {
     /// The bundle, a folder that `split` wrote
     bundle: PathBuf,
@@ -41,6 +44,14 @@ pub struct Verify {
 impl Verify {
     pub fn run(self) -> anyhow::Result<Status> {
         let bundle = Bundle::open(&self.bundle)?;
+        let source_matches = verify::source_matches(&bundle, &self.against)?;
+        if !source_matches {
+            let (model, source) = (self.against.display(), &bundle.manifest().source);
+            output::note(format!(
+                "note: {model} is not the file that the bundle was split from: its SHA-256 is not that of {} ({})",
+                source.file, source.sha256
+            ));
+        }
         let options = VerifyOptions {
             tolerance: self.tolerance,
             seed: self.seed,
@@ -57,7 +68,7 @@ impl Verify {
             output::json(&json!({
                 "schema_version": 1,
                 "bundle": {"name": bundle.manifest().name, "identity": bundle.identity()},
-                "holds": holds, "proof": verification,
+                "source_matches": source_matches, "holds": holds, "proof": verification,
             }))?;
         } else {
             output::text(sentence(&verification))?;

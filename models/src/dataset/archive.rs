@@ -6,17 +6,17 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use super::npy::Header;
 use super::picture::for_le_bytes;
+use crate::partial::Partial;
 
 /// An archive under construction; dropped unfinished, it vanishes.
 pub struct ArchiveWriter {
     zip: ZipWriter<BufWriter<File>>,
-    file: NamedTempFile,
+    partial: Partial,
     path: PathBuf,
 }
 
@@ -30,10 +30,9 @@ impl ArchiveWriter {
         if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let file = temporary(folder)?;
-        let zip = ZipWriter::new(BufWriter::with_capacity(1 << 18, file.as_file().try_clone()?));
-        Ok(Self { zip, file, path: path.to_owned() })
+        let (partial, file) = Partial::file(path)?;
+        let zip = ZipWriter::new(BufWriter::with_capacity(1 << 18, file));
+        Ok(Self { zip, partial, path: path.to_owned() })
     }
 
     /// Begins an array of `shape` whose elements, `size` bytes each, are of numpy's type `descr`; its bytes follow.
@@ -90,20 +89,9 @@ impl ArchiveWriter {
     /// # Errors
     /// When the disk is full or the name cannot be taken.
     pub fn finish(self) -> io::Result<()> {
-        self.zip.finish()?.flush()?;
-        self.file.as_file().sync_all()?;
-        self.file.persist(&self.path).map_err(|error| error.error)?;
-        Ok(())
+        let mut buffer = self.zip.finish()?;
+        buffer.flush()?;
+        buffer.get_ref().sync_all()?;
+        self.partial.publish(&self.path)
     }
-}
-
-/// A file in `folder` with the permissions of an ordinary new file.
-fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    let builder = {
-        use std::os::unix::fs::PermissionsExt as _;
-        builder.permissions(fs::Permissions::from_mode(0o666))
-    };
-    builder.prefix(".offramp-").tempfile_in(folder)
 }

@@ -2,11 +2,11 @@
 //!
 //! Source: Krizhevsky 2009, <https://www.cs.toronto.edu/~kriz/cifar.html>.
 
-use std::fs::{self, File};
 use std::io::{BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::{Chw, DataError, PublishedSplit, Samples, Stack, pickle};
+use crate::regular;
 
 const SHAPE: Chw = Chw { channels: 3, height: 32, width: 32 };
 
@@ -103,7 +103,7 @@ impl Cifar {
 
     fn binary(&self, path: &Path, images: &mut Images) -> Result<(), DataError> {
         let failed = |source| DataError::Read { path: path.to_owned(), source };
-        let file = File::open(path).map_err(failed)?;
+        let file = regular::open(path).map_err(failed)?;
         let found = file.metadata().map_err(failed)?.len();
         let header = self.coarse_labels + 1;
         let record = (header + SHAPE.samples()) as u64;
@@ -125,7 +125,8 @@ impl Cifar {
     }
 
     fn python(&self, path: &Path, images: &mut Images) -> Result<(), DataError> {
-        let bytes = fs::read(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
+        let bytes =
+            regular::read(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
         let refused = |source| DataError::Pickle { path: path.to_owned(), source };
         let batch = pickle::read(&bytes, self.labels).map_err(refused)?;
         if batch.columns != SHAPE.samples() {

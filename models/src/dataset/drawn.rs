@@ -44,6 +44,10 @@ impl Dataset for Drawn {
         Some(&self.class_names)
     }
 
+    fn size(&self) -> Option<(usize, usize)> {
+        Some((SHAPE.height, SHAPE.width))
+    }
+
     fn describe(&self) -> String {
         format!("shapes:{}: {} images of {SHAPE} uint8", self.split, self.len())
     }

@@ -172,6 +172,16 @@ pub enum DataError {
         /// The line's beginning.
         found: String,
     },
+    /// Pictures of one size where a network takes another.
+    #[error("{what}: pictures of height {} and width {}, the network takes {} and {}", found.0, found.1, expected.0, expected.1)]
+    Size {
+        /// The data set.
+        what: String,
+        /// Height and width of its pictures.
+        found: (usize, usize),
+        /// Height and width of the network's input.
+        expected: (usize, usize),
+    },
     /// Images of different shapes where one array must hold them.
     #[error("image {image} is {found}, expected {expected} like image 0")]
     Uneven {

@@ -1,10 +1,12 @@
 //! Image files, decoded when they are asked for.
 
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use image::{ColorType, DynamicImage, ImageReader};
+use image::{ColorType, DynamicImage, ImageFormat, ImageReader};
 
 use super::{Chw, DataError, Dataset, Picture};
+use crate::regular;
 
 /// Extensions of the formats that are compiled in, lower case.
 const EXTENSIONS: [&str; 5] = ["bmp", "jpeg", "jpg", "png", "webp"];
@@ -21,6 +23,8 @@ pub(super) struct Files {
     pub class_names: Option<Vec<String>>,
     /// Files that were left out because they are no images by their names.
     pub ignored: usize,
+    /// Height and width of every picture, where the data set was published in one.
+    pub size: Option<(usize, usize)>,
 }
 
 /// Whether the name ends like that of an image.
@@ -41,8 +45,12 @@ impl Dataset for Files {
     fn read(&self, image: usize, into: &mut Picture) -> Result<(), DataError> {
         let images = self.len();
         let path = self.paths.get(image).ok_or(DataError::NoImage { image, images })?;
-        let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
-        let reader = reader.map_err(|source| DataError::Read { path: path.clone(), source })?;
+        let failed = |source| DataError::Read { path: path.clone(), source };
+        let mut reader = ImageReader::new(BufReader::new(regular::open(path).map_err(failed)?));
+        if let Ok(format) = ImageFormat::from_path(path) {
+            reader.set_format(format);
+        }
+        let reader = reader.with_guessed_format().map_err(failed)?;
         let decoded = reader.decode().map_err(|source| DataError::Image { path: path.clone(), source })?;
         spread(decoded, into);
         Ok(())
@@ -50,6 +58,10 @@ impl Dataset for Files {
 
     fn class_names(&self) -> Option<&[String]> {
         self.class_names.as_deref()
+    }
+
+    fn size(&self) -> Option<(usize, usize)> {
+        self.size
     }
 
     fn describe(&self) -> String {

@@ -13,12 +13,13 @@ use super::files::{Files, is_image};
 /// Hidden entries are skipped; files without the name of an image are counted and ignored, folders inside class
 /// folders likewise.
 pub(super) fn open(dir: &Path, names: Option<&[String]>, limit: usize) -> Result<Files, DataError> {
-    if dir.is_file() {
+    if fs::metadata(dir).is_ok_and(|kind| !kind.is_dir()) {
         return Err(DataError::Kind { path: dir.to_owned() });
     }
     let top = Listing::of(dir)?;
     let name = dir.display().to_string();
-    let mut files = Files { name, paths: top.images, labels: None, class_names: None, ignored: top.others };
+    let mut files =
+        Files { name, paths: top.images, labels: None, class_names: None, ignored: top.others, size: None };
     if !top.folders.is_empty() {
         if let Some(file) = files.paths.first() {
             let [file, folder] = [file, &top.folders[0]].map(|path| last(path));

@@ -9,6 +9,7 @@ use zip::result::ZipError;
 
 use super::npy::Header;
 use super::{Chw, DataError, NpyError, Samples, Stack};
+use crate::regular;
 
 type Archive = ZipArchive<BufReader<File>>;
 
@@ -19,7 +20,7 @@ const DEFLATE_RATIO: u64 = 1032;
 pub(super) fn open(path: &Path, limit: usize) -> Result<Stack, DataError> {
     let read = |source| DataError::Read { path: path.to_owned(), source };
     let refused = |source| DataError::Archive { path: path.to_owned(), source };
-    let file = File::open(path).map_err(read)?;
+    let file = regular::open(path).map_err(read)?;
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(refused)?;
     let Some((images, shape, samples)) = array(&mut archive, path, "x", |array| array.images(limit))? else {
         return Err(DataError::NoArray { path: path.to_owned(), array: "x" });

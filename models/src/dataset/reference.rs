@@ -75,10 +75,12 @@ pub enum DataRefError {
         found: String,
     },
     /// A number of images that is none.
-    #[error("\"{found}\" is not a number of images, expected 1 or more")]
+    #[error("\"{found}\" is not a number of images, expected 1 to {most}")]
     Count {
         /// What was found.
         found: String,
+        /// Images in the split.
+        most: usize,
     },
 }
 
@@ -132,7 +134,7 @@ fn shapes_ref(rest: &str) -> Result<DataRef, DataRefError> {
     };
     let number = |text: &str| match text.parse() {
         Ok(count) if (1..=split.len()).contains(&count) => Ok(count),
-        _ => Err(DataRefError::Count { found: text.to_owned() }),
+        _ => Err(DataRefError::Count { found: text.to_owned(), most: split.len() }),
     };
     Ok(DataRef::Shapes { split, count: count.map(number).transpose()? })
 }
@@ -193,7 +195,7 @@ mod tests {
         assert_eq!(message(""), "\"\" names no file or folder");
         assert_eq!(message("cifar10:#train"), "\"cifar10:#train\" names no file or folder");
         assert_eq!(message("shapes:val"), "shapes has no split \"val\", expected train, calibration or test");
-        assert_eq!(message("shapes:test:0"), "\"0\" is not a number of images, expected 1 or more");
-        assert_eq!(message("shapes:test:many"), "\"many\" is not a number of images, expected 1 or more");
+        assert_eq!(message("shapes:test:0"), "\"0\" is not a number of images, expected 1 to 2000");
+        assert_eq!(message("shapes:test:many"), "\"many\" is not a number of images, expected 1 to 2000");
     }
 }

@@ -86,6 +86,10 @@ impl Dataset for Stack {
         self.class_names.as_deref()
     }
 
+    fn size(&self) -> Option<(usize, usize)> {
+        Some((self.shape.height, self.shape.width))
+    }
+
     fn describe(&self) -> String {
         let (images, shape, kind) = (self.len(), self.shape, self.samples.type_name());
         let labels = if self.labels.is_some() { "" } else { ", no labels" };

@@ -4,14 +4,17 @@
 //! of `wnids.txt`. Source: Stanford CS231n, `tiny-imagenet-200.zip`.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use super::files::{Files, is_image};
 use super::folder::Listing;
 use super::{DataError, PublishedSplit};
+use crate::regular;
 
 const FOLDER: &str = "tiny-imagenet-200";
+
+/// Height and width of every picture.
+const SIZE: (usize, usize) = (64, 64);
 
 /// The first `limit` images of `split` in `dir`: training images by class, validation images as annotated.
 pub(super) fn open(
@@ -35,7 +38,14 @@ pub(super) fn open(
         return Err(DataError::Empty { what: name });
     }
     let (paths, labels) = images.into_iter().unzip();
-    Ok(Files { name, paths, labels: Some(labels), class_names: Some(classes.names), ignored: 0 })
+    Ok(Files {
+        name,
+        paths,
+        labels: Some(labels),
+        class_names: Some(classes.names),
+        ignored: 0,
+        size: Some(SIZE),
+    })
 }
 
 /// WordNet ids in byte order, and the label of each.
@@ -127,5 +137,5 @@ fn validation(root: &Path, classes: &Classes, limit: usize) -> Result<Vec<(PathB
 }
 
 fn text(path: &Path) -> Result<String, DataError> {
-    fs::read_to_string(path).map_err(|source| DataError::Read { path: path.to_owned(), source })
+    regular::read_to_string(path).map_err(|source| DataError::Read { path: path.to_owned(), source })
 }

@@ -105,6 +105,44 @@ pub enum ManifestError {
         /// Entries found.
         found: usize,
     },
+    /// A cost that does not follow from the segments.
+    #[error("{field} of {of} {index} is {found}, expected {expected}: {why}")]
+    Cost {
+        /// `macs`, `params` or `boundary_bytes`.
+        field: &'static str,
+        /// `exit` or `segment`.
+        of: &'static str,
+        /// Which one.
+        index: usize,
+        /// What follows from the segments.
+        expected: u64,
+        /// What the manifest says.
+        found: u64,
+        /// Where the expected number comes from.
+        why: &'static str,
+    },
+    /// A cost beyond what can be counted.
+    #[error("{field} up to segment {segment} come to more than 2^53, with {found} of it there")]
+    TooMuch {
+        /// `macs`, `params` or `boundary_bytes`.
+        field: &'static str,
+        /// The segment.
+        segment: usize,
+        /// What it adds.
+        found: u64,
+    },
+    /// A fraction that is not that of the costs.
+    #[error(
+        "macs_fraction of exit {exit} is {found}, expected {expected}: its macs over those of the final exit"
+    )]
+    Fraction {
+        /// The exit.
+        exit: usize,
+        /// What follows from the costs.
+        expected: f64,
+        /// What the manifest says.
+        found: f64,
+    },
     /// A number outside its range.
     #[error("{what} is {found}, expected {expected}")]
     Range {
@@ -144,6 +182,7 @@ impl Manifest {
         self.validate_input()?;
         self.validate_segments()?;
         self.validate_exits()?;
+        self.validate_costs()?;
         let data = self.segments.iter().filter_map(|segment| segment.data.as_ref().map(|data| &data.file));
         let files = self.segments.iter().map(|segment| &segment.file);
         for file in files.chain(data).chain(self.extras.iter().map(|extra| &extra.file)) {

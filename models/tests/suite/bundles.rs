@@ -97,6 +97,19 @@ fn a_link_out_of_the_bundle_is_refused_even_where_its_digest_fits() {
 
 #[cfg(unix)]
 #[test]
+fn what_is_no_regular_file_is_refused_before_it_is_opened() {
+    let (dir, bundle) = bundle();
+    for file in ["segments/1.onnx", "manifest.json"] {
+        fs::remove_file(dir.path().join(file)).unwrap();
+    }
+    let _socket = std::os::unix::net::UnixListener::bind(dir.path().join("segments/1.onnx")).unwrap();
+    insta::assert_snapshot!(refusal(&dir, &bundle.check().unwrap_err()), @"cannot read BUNDLE/segments/1.onnx: not a regular file");
+    fs::create_dir(dir.path().join("manifest.json")).unwrap();
+    insta::assert_snapshot!(refusal(&dir, &Bundle::open(dir.path()).unwrap_err()), @"cannot read BUNDLE/manifest.json: not a regular file");
+}
+
+#[cfg(unix)]
+#[test]
 fn a_bundle_may_itself_be_reached_by_a_link() {
     let (dir, _) = bundle();
     let other = tempfile::tempdir().unwrap();

@@ -17,3 +17,4 @@ mod preparation;
 mod sample;
 mod shared;
 mod tiny_imagenet;
+mod zoo;

@@ -40,6 +40,43 @@ fn every_refusal_names_the_thing_what_was_expected_and_what_was_found() {
 }
 
 #[test]
+fn costs_that_do_not_follow_from_the_segments_are_refused() {
+    assert_snapshot!(message(|m| m.exits[1].macs = u64::MAX), @"macs of exit 1 is 18446744073709551615, expected 2000: the sum over the segments up to it");
+    assert_snapshot!(message(|m| m.exits[1].macs = 500), @"macs of exit 1 is 500, expected 2000: the sum over the segments up to it");
+    assert_snapshot!(message(|m| m.exits[0].params = 101), @"params of exit 0 is 101, expected 100: the sum over the segments up to it");
+    assert_snapshot!(message(|m| m.segments[1].macs = u64::MAX), @"macs up to segment 1 come to more than 2^53, with 18446744073709551615 of it there");
+    assert_snapshot!(message(|m| m.segments[0].params = u64::MAX), @"params up to segment 0 come to more than 2^53, with 18446744073709551615 of it there");
+    assert_snapshot!(message(|m| m.exits[0].macs_fraction = 0.25), @"macs_fraction of exit 0 is 0.25, expected 0.5: its macs over those of the final exit");
+    assert_snapshot!(message(|m| m.segments[0].boundary_bytes = u64::MAX), @"boundary_bytes of segment 0 is 18446744073709551615, expected 4096: the bytes per image that later segments read");
+    assert_snapshot!(message(|m| m.segments[1].boundary_bytes = 1), @"boundary_bytes of segment 1 is 1, expected 0: the bytes per image that later segments read");
+    let mut rounded = manifest();
+    rounded.segments[1].macs = 2000;
+    rounded.exits[1].macs = 3000;
+    rounded.exits[0].macs_fraction = 0.333333;
+    rounded.validate().unwrap();
+}
+
+#[test]
+fn a_tensor_read_further_down_crosses_every_cut_on_its_way() {
+    let mut skipping = manifest();
+    let (mut segment, mut exit) = (skipping.segments[1].clone(), skipping.exits[1].clone());
+    (segment.index, segment.outputs[0].name) = (2, "logits2".into());
+    segment.inputs.push(skipping.input.spec());
+    (exit.index, exit.segment, exit.logits) = (2, 2, "logits2".into());
+    (exit.macs, exit.params) = (3000, 300);
+    skipping.segments.push(segment);
+    skipping.exits.push(exit);
+    for (exit, fraction) in skipping.exits.iter_mut().zip([1.0 / 3.0, 2.0 / 3.0, 1.0]) {
+        exit.macs_fraction = fraction;
+    }
+    let image = 3 * 32 * 32 * 4;
+    [skipping.segments[0].boundary_bytes, skipping.segments[1].boundary_bytes] = [4096 + image; 2];
+    skipping.validate().unwrap();
+    skipping.segments[1].boundary_bytes = 4096;
+    assert_snapshot!(skipping.validate().unwrap_err(), @"boundary_bytes of segment 1 is 4096, expected 16384: the bytes per image that later segments read");
+}
+
+#[test]
 fn a_path_that_leaves_the_bundle_is_refused() {
     for file in ["", "../x", "segments/../../x", "/etc/passwd", "a\\..\\x", "./x", ".."] {
         let refused = message(|m| m.segments[1].file = file.into());
@@ -98,7 +135,7 @@ fn identity_is_the_one_that_other_readers_compute() {
     // separators=(",", ":"), ensure_ascii=False), hashed, where m is read from this manifest with mean and std null.
     let mut manifest = manifest();
     (manifest.input.mean, manifest.input.std) = (None, None);
-    assert_snapshot!(manifest.identity(), @"c056a505807d56e8ff041fc1886cbbd521c43dc7bce313a9762a76a57e152a06");
+    assert_snapshot!(manifest.identity(), @"ef24fa68b2df2d46099aa0ec7ab6ac18e0c60ecdc57ddcab9c50f581c13b09d4");
 }
 
 fn channels() -> impl Strategy<Value = (Option<Vec<f32>>, Option<Vec<f32>>)> {
@@ -111,31 +148,30 @@ fn channels() -> impl Strategy<Value = (Option<Vec<f32>>, Option<Vec<f32>>)> {
 
 fn any_manifest() -> impl Strategy<Value = Manifest> {
     let names = proptest::option::of(proptest::collection::vec(".{0,8}", 10));
-    let fractions = proptest::collection::vec(0.0f64..=1.0, 2);
-    (
-        channels(),
-        names,
-        fractions,
-        any::<[u64; 3]>(),
-        "[a-zA-Z0-9][a-zA-Z0-9._-]{0,20}",
-        ".{0,12}",
-        any::<bool>(),
-    )
-        .prop_map(|((mean, std), names, fractions, numbers, name, text, nhwc)| {
+    let costs = proptest::collection::vec((0..1u64 << 51, 0..1u64 << 51), 2);
+    (channels(), names, costs, "[a-zA-Z0-9][a-zA-Z0-9._-]{0,20}", ".{0,12}", any::<bool>()).prop_map(
+        |((mean, std), names, costs, name, text, nhwc)| {
             let mut made = manifest();
             made.name = name;
             made.producer = text;
             made.classes = Classes { count: 10, names };
             made.input = Input { mean, std, ..made.input };
-            made.exits.iter_mut().zip(fractions).for_each(|(exit, fraction)| exit.macs_fraction = fraction);
-            [made.exits[0].macs, made.segments[0].params, made.segments[1].boundary_bytes] = numbers;
+            let whole: u64 = costs.iter().map(|(macs, _)| macs).sum();
+            let mut sums = (0, 0);
+            for (index, (macs, params)) in costs.into_iter().enumerate() {
+                sums = (sums.0 + macs, sums.1 + params);
+                (made.segments[index].macs, made.segments[index].params) = (macs, params);
+                (made.exits[index].macs, made.exits[index].params) = sums;
+                made.exits[index].macs_fraction = if whole == 0 { 1.0 } else { sums.0 as f64 / whole as f64 };
+            }
             if nhwc {
                 let shape = vec![None, Some(32), Some(32), Some(3)];
                 made.input = Input { layout: Layout::Nhwc, shape: shape.clone(), ..made.input };
                 made.segments[0].inputs = vec![TensorSpec { shape, ..made.segments[0].inputs[0].clone() }];
             }
             made
-        })
+        },
+    )
 }
 
 proptest! {

@@ -148,6 +148,10 @@ impl Runner for FakeRunner {
         &self.outputs
     }
 
+    fn threads(&self) -> Option<usize> {
+        Some(1)
+    }
+
     fn allocate(&self, input: usize, batch: usize) -> Result<Value, RunError> {
         let spec = self.script.inputs.get(input).ok_or_else(|| RunError::Form {
             graph: self.graph.clone(),

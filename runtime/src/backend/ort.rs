@@ -14,6 +14,7 @@ mod log;
 mod operator;
 mod runner;
 mod session;
+mod shapes;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -106,11 +107,70 @@ impl Backend for OrtBackend {
         graph: &GraphSource<'_>,
         options: &RunnerOptions,
     ) -> Result<Box<dyn Runner>, BackendError> {
+        // ONNX Runtime has nothing beside the CPU to run nodes on unless it is given something.
+        if self.engine.provider != Provider::Cpu {
+            return Ok(Box::new(assignment::proved(&self.engine, graph, options)?));
+        }
         let session = session::commit(&self.engine, graph, options, None)?;
         Ok(Box::new(OrtRunner::new(Arc::clone(&self.engine), &graph.label, session, options)?))
     }
 
     fn saves_optimised(&self) -> bool {
         self.engine.provider == Provider::Cpu
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::OnceLock;
+
+    use offramp_graph::Model;
+    use offramp_graph::ir::{Dim, ElementType, Graph, Node, ValueInfo};
+    use offramp_models::DType;
+
+    use super::*;
+
+    /// ONNX Runtime from `ORT_DYLIB_PATH`; without it the tests that need it say so and pass, unless
+    /// `OFFRAMP_REQUIRE` names `ort`.
+    #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+    pub(super) fn library() -> Option<Library> {
+        static LIBRARY: OnceLock<Option<Library>> = OnceLock::new();
+        *LIBRARY.get_or_init(|| {
+            let Some(path) = std::env::var_os("ORT_DYLIB_PATH") else {
+                let required = std::env::var("OFFRAMP_REQUIRE").unwrap_or_default();
+                assert!(!required.split(',').any(|name| name == "ort"), "ORT_DYLIB_PATH is not set");
+                eprintln!("skipped on ONNX Runtime: ORT_DYLIB_PATH is not set");
+                return None;
+            };
+            // SAFETY: other threads of this test binary touch the environment through std alone.
+            let silence = unsafe { silence_telemetry() };
+            Some(Library::load(Path::new(&path), Pool::default(), silence).unwrap())
+        })
+    }
+
+    /// One node that says of its tensors that they are `[batch, columns]`, or nothing.
+    pub(super) fn relu(columns: Option<usize>) -> Model {
+        let dims = columns.map(|columns| vec![Dim::Named("batch".to_owned()), Dim::Known(columns)]);
+        let tensor = |name: &str| ValueInfo {
+            name: name.to_owned(),
+            dtype: Some(ElementType::Known(DType::Float32)),
+            dims: dims.clone(),
+        };
+        let node = Node {
+            name: "relu".to_owned(),
+            op: "Relu".to_owned(),
+            inputs: vec!["x".to_owned()],
+            outputs: vec!["y".to_owned()],
+            ..Node::default()
+        };
+        let graph = Graph {
+            name: "relu".to_owned(),
+            nodes: vec![node],
+            inputs: vec![tensor("x")],
+            outputs: vec![tensor("y")],
+            ..Graph::default()
+        };
+        Model { ir_version: 8, opsets: [(String::new(), 13)].into(), graph, ..Model::default() }
     }
 }

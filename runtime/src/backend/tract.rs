@@ -2,7 +2,8 @@
 //!
 //! A graph is prepared for one image, because that is what tract runs fastest; a batch is that many images one after
 //! another, and choosing images copies nothing. A network that insists on a batch runs at that batch only. Operators
-//! run on the calling thread, whatever [`RunnerOptions::threads`] says. Dense convolutions that move by one do not go
+//! run on the calling thread, whatever [`RunnerOptions::threads`] says, and [`Runner::threads`] tells so: tract's own
+//! threads would split products of matrices alone, at the price of another thread pool in the binary. Dense convolutions that move by one do not go
 //! through im2col and a product of matrices, which is most of tract's time on small images: see `planes`.
 
 mod buffer;

@@ -3,7 +3,8 @@
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use offramp_models::Sha256;
+use offramp_models::partial::Partial;
+use offramp_models::{Sha256, regular};
 use serde::{Deserialize, Serialize};
 
 use super::{Fallback, PolicySpec, Rule};
@@ -119,7 +120,7 @@ impl PolicyFile {
     pub fn read(path: &Path) -> Result<Self, PolicyFileError> {
         let form = |source| PolicyFileError::Form { path: path.into(), source };
         let text =
-            std::fs::read(path).map_err(|source| PolicyFileError::Read { path: path.into(), source })?;
+            regular::read(path).map_err(|source| PolicyFileError::Read { path: path.into(), source })?;
         // The version first, so that a newer file is told apart from a broken one.
         let value: serde_json::Value = serde_json::from_slice(&text).map_err(form)?;
         match value.get("schema_version").and_then(serde_json::Value::as_u64) {
@@ -141,15 +142,9 @@ impl PolicyFile {
             }
             let mut text = serde_json::to_vec_pretty(self)?;
             text.push(b'\n');
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            let mut builder = tempfile::Builder::new();
-            // A policy is read by whoever runs the bundle, not by its writer alone.
-            #[cfg(unix)]
-            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-            let mut file = builder.tempfile_in(folder.unwrap_or(Path::new(".")))?;
+            let (partial, mut file) = Partial::file(path)?;
             file.write_all(&text)?;
-            file.persist(path).map_err(|error| error.error)?;
-            Ok(())
+            partial.publish(path)
         };
         written().map_err(|source| PolicyFileError::Write { path: path.into(), source })
     }

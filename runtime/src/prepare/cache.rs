@@ -6,12 +6,20 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use offramp_models::Sha256;
+use offramp_models::partial::Partial;
+use offramp_models::{Sha256, regular};
 use serde::{Deserialize, Serialize};
-use tempfile::TempDir;
+
+use super::trust::{self, TrustError};
 
 /// Name of the record inside an entry.
 const RECORD: &str = "record.json";
+
+/// What a folder under construction is called after.
+const DRAFT: &str = "offramp-draft";
+
+/// Enough to meet a full disk: more than file systems keep inside a file's own record.
+const PROBE_BYTES: usize = 1 << 16;
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,7 +40,7 @@ struct File {
 
 /// A folder in which an entry is put together.
 pub(super) struct Draft {
-    folder: TempDir,
+    folder: Partial,
     files: Vec<File>,
     segments: Vec<String>,
 }
@@ -42,12 +50,21 @@ impl Draft {
     pub(super) fn new(cache: Option<&Path>) -> io::Result<Self> {
         let folder = match cache {
             Some(cache) => {
-                std::fs::create_dir_all(cache)?;
-                tempfile::Builder::new().prefix(".draft-").tempdir_in(cache)?
+                make(cache)?;
+                Partial::folder(&cache.join(DRAFT))?
             }
-            None => TempDir::new()?,
+            None => Partial::folder(&std::env::temp_dir().join(DRAFT))?,
         };
         Ok(Self { folder, files: Vec::new(), segments: Vec::new() })
+    }
+
+    /// Why nothing more can be written here, if that is so: a full disk, say.
+    pub(super) fn obstacle(&self) -> Option<io::Error> {
+        let probe = self.path().join("probe");
+        let written = std::fs::write(&probe, vec![0; PROBE_BYTES]);
+        // What was not written whole may still be there.
+        let _ = std::fs::remove_file(&probe);
+        written.err()
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -73,31 +90,43 @@ impl Draft {
         let Self { folder, files, segments } = self;
         let record = Record { key: key.to_owned(), segments, files };
         std::fs::write(folder.path().join(RECORD), serde_json::to_vec_pretty(&record)?)?;
+        // What root prepared serves everybody.
+        #[cfg(unix)]
+        std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
         let place = cache.join(key);
-        if place.symlink_metadata().is_ok() {
-            if find(cache, key).is_some() {
-                return Ok(());
-            }
-            // Moved aside first, so that no reader meets half of it.
-            let aside = tempfile::Builder::new().prefix(".stale-").tempdir_in(cache)?;
-            std::fs::rename(&place, aside.path().join("entry"))?;
-        }
-        match std::fs::rename(folder.path(), &place) {
-            Ok(()) => {
-                // The name that would be removed is gone.
-                let _moved = folder.keep();
-                Ok(())
-            }
+        let placed = match place.symlink_metadata() {
+            Ok(_) if find(cache, key).is_some() => return Ok(()),
+            Ok(_) => folder.replace(&place),
+            Err(_) => folder.publish(&place),
+        };
+        match placed {
             Err(_) if find(cache, key).is_some() => Ok(()),
-            Err(error) => Err(error),
+            placed => placed,
         }
     }
+}
+
+/// Makes the cache's folder, for its owner alone to write to.
+fn make(cache: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o755);
+    builder.recursive(true).create(cache)
+}
+
+/// Refuses a cache that somebody else could have written.
+///
+/// # Errors
+/// The folder that is not trusted, and why.
+pub(super) fn trust(cache: &Path, key: &str) -> Result<(), (PathBuf, TrustError)> {
+    let folders = [cache.to_owned(), cache.join(key)];
+    folders.into_iter().try_for_each(|folder| trust::check(&folder).map_err(|error| (folder, error)))
 }
 
 /// The segments kept for `key`, if the entry is whole and every file has its digest.
 pub(super) fn find(cache: &Path, key: &str) -> Option<Vec<PathBuf>> {
     let place = cache.join(key);
-    let record: Record = serde_json::from_slice(&std::fs::read(place.join(RECORD)).ok()?).ok()?;
+    let record: Record = serde_json::from_slice(&regular::read(&place.join(RECORD)).ok()?).ok()?;
     let plain = |name: &str| Path::new(name).file_name().is_some_and(|plain| plain == name);
     let holds = |file: &File| {
         plain(&file.name) && Sha256::of_file(&place.join(&file.name)).is_ok_and(|found| found == file.sha256)

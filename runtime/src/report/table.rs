@@ -31,6 +31,9 @@ impl Report {
         if let Some(fraction) = self.macs_fraction {
             writeln!(text, "MACs spent: {fraction:.4} of the final exit's")?;
         }
+        if let Some(resized) = self.preprocessing.as_ref().and_then(|done| done.resized).filter(|n| *n > 0) {
+            writeln!(text, "images resized and centre-cropped: {resized} of {}", self.images)?;
+        }
         if let Some(seconds) = self.compaction_s {
             writeln!(text, "compacting batches: {:.3} ms", seconds * 1e3)?;
         }

@@ -8,3 +8,4 @@ mod fake;
 mod library;
 mod preparation;
 mod seam;
+mod warmth;

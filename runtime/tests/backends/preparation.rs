@@ -20,7 +20,7 @@ fn tensor(name: &str, shape: &[usize]) -> TensorSpec {
 }
 
 /// The residual fixture as a bundle.
-fn bundle(folder: &Path) -> Bundle {
+pub fn bundle(folder: &Path) -> Bundle {
     std::fs::create_dir_all(folder.join("segments")).unwrap();
     let seams = [
         (vec![tensor("image", &[3, 8, 8])], vec![tensor("exit0", &[4]), tensor("h", &[20, 8, 8])]),
@@ -73,7 +73,8 @@ fn bundle(folder: &Path) -> Bundle {
     Bundle::open(folder).unwrap()
 }
 
-fn quietly(bundle: &Bundle, engine: &dyn Backend, cache: Option<PathBuf>) -> Prepared {
+/// Prepares without a word.
+pub fn quietly(bundle: &Bundle, engine: &dyn Backend, cache: Option<PathBuf>) -> Prepared {
     let options = PrepareOptions { cache, ..PrepareOptions::default() };
     prepare(bundle, engine, &options, &mut |_| {}).unwrap()
 }
@@ -112,7 +113,7 @@ fn prepared_segments_give_what_the_whole_network_gives() {
     let bundle = bundle(folder.path());
     let (images, logits) = expected("residual");
     for engine in engines() {
-        let Prepared { pipeline, segments, notes } = quietly(&bundle, &*engine, None);
+        let Prepared { pipeline, segments, notes, .. } = quietly(&bundle, &*engine, None);
         assert!(notes.is_empty(), "{notes:?}");
         let wanted = if engine.saves_optimised() { Segments::Optimised } else { Segments::AsBundled };
         assert_eq!(segments, wanted);
@@ -136,7 +137,8 @@ fn progress_names_every_segment() {
         prepare(&bundle, &*engine, &PrepareOptions::default(), &mut |step| seen.push(step)).unwrap();
         assert_eq!(seen.first(), Some(&Progress::Checking));
         assert_eq!(seen.contains(&Progress::Optimising), engine.saves_optimised());
-        assert_eq!(seen[seen.len() - 2..], [0, 1].map(|index| Progress::Segment { index, of: 2 }));
+        let [zero, one] = [0, 1].map(|index| Progress::Segment { index, of: 2 });
+        assert_eq!(seen[seen.len() - 3..], [zero, one, Progress::TryingOut]);
     }
 }
 
@@ -190,8 +192,10 @@ fn optimised_segments_are_kept_and_used_again_until_they_are_changed() {
     let (folder, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (bundle, engine) = (bundle(folder.path()), OrtBackend::new(library, Provider::Cpu));
     let again = || quietly(&bundle, &engine, Some(cache.path().to_owned()));
-    assert_eq!(again().segments, Segments::Optimised);
+    let made = again();
+    assert_eq!((made.segments, made.kept), (Segments::Optimised, true));
     let kept = again();
+    assert!(kept.kept);
     assert_eq!(kept.segments, Segments::Cached);
     let (images, logits) = expected("residual");
     assert_close(&run(&kept.pipeline, &images, 3, None)[1], &logits[1].concat(), "kept");
@@ -212,7 +216,129 @@ fn a_cache_that_cannot_be_written_is_said_and_does_not_stop_the_run() {
     std::fs::write(&occupied, "a file").unwrap();
     let prepared = quietly(&bundle, &engine, Some(occupied));
     assert_eq!(prepared.segments, Segments::Optimised);
+    assert!(!prepared.kept);
     assert!(matches!(&prepared.notes[..], [Note::NotCached { .. }]), "{:?}", prepared.notes);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_cache_that_others_may_write_is_neither_read_nor_written() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let Some(library) = library() else { return };
+    let (folder, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (bundle, engine) = (bundle(folder.path()), OrtBackend::new(library, Provider::Cpu));
+    let again = || quietly(&bundle, &engine, Some(cache.path().to_owned()));
+    again();
+    let entry = std::fs::read_dir(cache.path()).unwrap().next().unwrap().unwrap().path();
+    for folder in [cache.path(), &entry] {
+        let open = |mode| {
+            std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        open(0o777);
+        let prepared = again();
+        assert_eq!((prepared.segments, prepared.kept), (Segments::Optimised, false));
+        let [Note::NotTrusted { folder: named, .. }] = &prepared.notes[..] else {
+            panic!("{:?}", prepared.notes)
+        };
+        assert_eq!(named, folder);
+        open(0o755);
+        assert_eq!(again().segments, Segments::Cached);
+    }
+}
+
+/// An engine whose disk is full: what it saves ends in the middle, and so does all that is written beside it.
+struct Full<'a>(OrtBackend, &'a Path);
+
+impl Backend for Full<'_> {
+    fn describe(&self) -> Description {
+        self.0.describe()
+    }
+
+    fn prepare(
+        &self,
+        graph: &GraphSource<'_>,
+        options: &RunnerOptions,
+    ) -> Result<Box<dyn Runner>, BackendError> {
+        match &options.save_optimised {
+            Some(path) if path.starts_with(self.1) => {
+                // A folder in the way of what tells a full disk.
+                std::fs::create_dir(path.with_file_name("probe")).unwrap();
+                let graph = graph.label.clone();
+                Err(BackendError::Prepare { backend: "ort", graph, source: "saving failed".into() })
+            }
+            _ => self.0.prepare(graph, options),
+        }
+    }
+
+    fn saves_optimised(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn a_cache_without_room_is_told_as_such_and_the_optimised_segments_run() {
+    let Some(library) = library() else { return };
+    let (folder, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let engine = Full(OrtBackend::new(library, Provider::Cpu), cache.path());
+    let prepared = quietly(&bundle(folder.path()), &engine, Some(cache.path().to_owned()));
+    assert_eq!((prepared.segments, prepared.kept), (Segments::Optimised, false));
+    let [Note::NotCached { cache: named, .. }] = &prepared.notes[..] else { panic!("{:?}", prepared.notes) };
+    assert_eq!(named, cache.path());
+    assert_eq!(std::fs::read_dir(cache.path()).unwrap().count(), 0, "nothing is left lying about");
+    let temporary = std::env::temp_dir();
+    let engine = Full(OrtBackend::new(library, Provider::Cpu), &temporary);
+    let prepared = quietly(&bundle(folder.path()), &engine, None);
+    assert_eq!(prepared.segments, Segments::AsBundled);
+    assert!(matches!(&prepared.notes[..], [Note::Unwritten { .. }]), "{:?}", prepared.notes);
+}
+
+/// The bundle's manifest after a change, its digests as they were.
+fn retold(folder: &Path, change: impl FnOnce(&mut Manifest)) -> Bundle {
+    let mut manifest = bundle(folder).manifest().clone();
+    change(&mut manifest);
+    std::fs::write(folder.join("manifest.json"), serde_json::to_vec(&manifest).unwrap()).unwrap();
+    Bundle::open(folder).unwrap()
+}
+
+#[test]
+fn a_file_that_is_not_what_the_manifest_says_is_refused_on_every_backend() {
+    type Change<'a> = &'a dyn Fn(&mut Manifest);
+    let folder = tempfile::tempdir().unwrap();
+    let half = |manifest: &mut Manifest, form: fn(&mut TensorSpec)| {
+        form(&mut manifest.segments[0].outputs[1]);
+        form(&mut manifest.segments[1].inputs[0]);
+        manifest.segments[0].boundary_bytes = manifest.segments[1].inputs[0].bytes_per_image() as u64;
+    };
+    let changes: [(&str, Change<'_>); 5] = [
+        (
+            r#"the manifest says that segment 0 gives "h" float32 [batch, 10, 8, 8], its file says float32 [batch, 20, 8, 8]"#,
+            &|m| half(m, |h| h.shape[1] = Some(10)),
+        ),
+        (
+            r#"the manifest says that segment 0 gives "h" float16 [batch, 20, 8, 8], its file says float32 [batch, 20, 8, 8]"#,
+            &|m| half(m, |h| h.dtype = DType::Float16),
+        ),
+        (
+            r#"the manifest says that segment 0 gives "h" float32 [1, 20, 8, 8], its file says float32 [batch, 20, 8, 8]"#,
+            &|m| half(m, |h| h.shape[0] = Some(1)),
+        ),
+        (
+            r#"the manifest says that segment 0 gives "g" float32 [batch, 20, 8, 8], its file does not"#,
+            &|m| half(m, |h| h.name = "g".to_owned()),
+        ),
+        (r#"segment 1 takes "h", which the manifest does not say"#, &|m| {
+            m.segments[1].inputs.clear();
+            m.segments[0].boundary_bytes = 0;
+        }),
+    ];
+    for (expected, change) in changes {
+        let bundle = retold(folder.path(), change);
+        for engine in engines() {
+            let refused = prepare(&bundle, &*engine, &PrepareOptions::default(), &mut |_| {});
+            let Err(error @ PrepareError::Seam(_)) = refused else { panic!("{expected}: accepted") };
+            assert_eq!(error.to_string(), expected);
+        }
+    }
 }
 
 #[test]

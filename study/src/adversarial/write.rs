@@ -1,10 +1,11 @@
 //! Adversarial sets on disk.
 
-use std::io::{self, Write as _};
+use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use image::ExtendedColorType;
 use offramp_models::dataset::ArchiveWriter;
+use offramp_models::partial::Partial;
 
 use super::{AdversarialSet, SetManifest};
 
@@ -60,18 +61,15 @@ pub fn write_npz(set: &AdversarialSet, path: &Path) -> Result<(), WriteError> {
 /// `File` names it.
 pub fn write_manifest(manifest: &SetManifest, path: &Path) -> Result<(), WriteError> {
     let write = || {
-        let mut partial = ::tempfile::NamedTempFile::new_in(folder_of(path))?;
-        serde_json::to_writer_pretty(&mut partial, manifest)?;
-        partial.write_all(b"\n")?;
-        partial.as_file().sync_all()?;
-        partial.persist(path).map_err(|error| error.error)?;
-        Ok(())
+        let (partial, file) = Partial::file(path)?;
+        let mut writer = BufWriter::new(&file);
+        serde_json::to_writer_pretty(&mut writer, manifest)?;
+        writer.write_all(b"\n")?;
+        writer.flush()?;
+        file.sync_all()?;
+        partial.publish(path)
     };
     write().map_err(|source| WriteError::File { path: path.to_owned(), source })
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Writes every image of `set` into `folder` as `INDEX.png`, so named that byte order is the order of the set.

@@ -78,6 +78,8 @@ pub(super) struct OrtBuffer {
     rows: Option<Rows>,
     place: Place,
     engine: Arc<Engine>,
+    /// What chooses among several images on the device, made with the tensor: choosing is timed, making this is not.
+    gather: Option<gather::Shared>,
 }
 
 /// What a tensor is to be.
@@ -87,6 +89,13 @@ pub(super) struct Layout<'a> {
     /// The axis along which images lie, `None` for a tensor that is the same for all.
     pub(super) axis: Option<usize>,
     pub(super) batch: usize,
+}
+
+impl Layout<'_> {
+    /// The axis to gather along; a tensor that is the same for all images is taken whole.
+    fn gathered(&self) -> usize {
+        self.axis.unwrap_or(0)
+    }
 }
 
 impl OrtBuffer {
@@ -111,6 +120,12 @@ impl OrtBuffer {
         let tensor =
             DynTensor::new(&allocator.map_err(fail)?, element, layout.shape.to_vec()).map_err(fail)?;
         let data = NonNull::new(tensor.data_ptr().cast_mut().cast::<u8>()).unwrap_or(NonNull::dangling());
+        let gather = match place {
+            Place::Device if layout.batch > 1 => {
+                Some(engine.gathers.session(engine, layout.dtype, layout.gathered())?)
+            }
+            Place::Host | Place::Device => None,
+        };
         let rows =
             layout.axis.and_then(|axis| Rows::of(layout.shape, axis, layout.batch, layout.dtype.size()));
         Ok(Self {
@@ -122,6 +137,7 @@ impl OrtBuffer {
             rows,
             place,
             engine: Arc::clone(engine),
+            gather,
         })
     }
 
@@ -191,18 +207,21 @@ impl OrtBuffer {
     fn gather(&self, images: &[usize], layout: &Layout<'_>) -> Result<Self, RunError> {
         let fail =
             |source: ort::Error| RunError::Engine { graph: self.graph.to_string(), source: source.into() };
-        let (axis, extent) = match layout.axis {
-            Some(axis) => (axis, layout.shape.get(axis).copied().unwrap_or(0) / images.len().max(1)),
-            None => (0, layout.shape.first().copied().unwrap_or(1)),
+        let extent = match layout.axis {
+            Some(axis) => layout.shape.get(axis).copied().unwrap_or(0) / images.len().max(1),
+            None => layout.shape.first().copied().unwrap_or(1),
         };
         let chosen = if layout.axis.is_some() { images } else { &[0] };
         let indices = chosen.iter().flat_map(|image| image * extent..(image + 1) * extent);
         let indices: Vec<i64> = indices.map(|index| i64::try_from(index).unwrap_or(i64::MAX)).collect();
-        let session = self.engine.gathers.session(&self.engine, self.dtype, axis)?;
+        let session = match &self.gather {
+            Some(session) => Arc::clone(session),
+            None => self.engine.gathers.session(&self.engine, self.dtype, layout.gathered())?,
+        };
         let owner = session.lock().unwrap_or_else(PoisonError::into_inner);
         let mut chosen = Self::new(&self.engine, &self.graph, self.place, Some(&owner), layout)?;
         drop(owner);
-        gather::gather(&session, &self.tensor, &indices, &mut chosen.tensor).map_err(fail)?;
+        gather::gather(&session, &self.tensor, indices, &mut chosen.tensor).map_err(fail)?;
         Ok(chosen)
     }
 }

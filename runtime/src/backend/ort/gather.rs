@@ -11,7 +11,7 @@ use ort::session::Session;
 use ort::value::DynTensor;
 
 use super::super::{GraphSource, Origin, RunError, RunnerOptions};
-use super::{Engine, session};
+use super::{Engine, Provider, session};
 
 const INTO: &str = "chosen";
 
@@ -19,10 +19,11 @@ const INTO: &str = "chosen";
 #[derive(Debug, Default)]
 pub(super) struct Gathers(Mutex<HashMap<(DType, usize), Shared>>);
 
-type Shared = Arc<Mutex<Session>>;
+/// A session that tensors hold on to.
+pub(super) type Shared = Arc<Mutex<Session>>;
 
 impl Gathers {
-    /// The session that gathers tensors of `dtype` along `axis`, prepared when it is first asked for.
+    /// The session that gathers tensors of `dtype` along `axis`, made when it is first asked for.
     pub(super) fn session(&self, engine: &Engine, dtype: DType, axis: usize) -> Result<Shared, RunError> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match known.entry((dtype, axis)) {
@@ -32,7 +33,8 @@ impl Gathers {
                 let bytes = model(dtype, axis).to_bytes().map_err(|source| fail(source.into()))?;
                 let graph =
                     GraphSource { label: "the choice of images".to_owned(), origin: Origin::Bytes(&bytes) };
-                let session = session::commit(engine, &graph, &RunnerOptions::default(), None);
+                let engine = Engine::new(engine.library, gathering(&engine.provider));
+                let session = session::commit(&engine, &graph, &RunnerOptions::default(), None);
                 let session = session.map_err(|source| fail(source.into()))?;
                 Ok(Arc::clone(place.insert(Arc::new(Mutex::new(session)))))
             }
@@ -40,15 +42,23 @@ impl Gathers {
     }
 }
 
+/// What gathers where `provider` computes: TensorRT would build an engine for every new number of images.
+fn gathering(provider: &Provider) -> Provider {
+    match provider {
+        Provider::Cpu => Provider::Cpu,
+        Provider::Cuda | Provider::TensorRt { .. } => Provider::Cuda,
+    }
+}
+
 /// Fills `into` with the slices of `data` at `indices`, wherever both live.
 pub(super) fn gather(
     session: &Mutex<Session>,
     data: &DynTensor,
-    indices: &[i64],
+    indices: Vec<i64>,
     into: &mut DynTensor,
 ) -> ort::Result<()> {
     let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
-    let indices = ort::value::Tensor::from_array(([indices.len()], indices.to_vec()))?;
+    let indices = ort::value::Tensor::from_array(([indices.len()], indices))?;
     let mut binding = session.create_binding()?;
     binding.bind_input("data", data)?;
     binding.bind_input("indices", &indices)?;
@@ -83,20 +93,32 @@ fn model(dtype: DType, axis: usize) -> Model {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use ort::memory::Allocator;
     use ort::value::TensorElementType;
 
-    use super::super::{Library, Pool, Provider, silence_telemetry};
+    use super::super::tests::library;
     use super::*;
 
     #[test]
+    fn tensorrt_leaves_gathering_to_cuda() {
+        assert_eq!(gathering(&Provider::TensorRt { fp16: true, cache: None }), Provider::Cuda);
+        assert_eq!(gathering(&Provider::Cpu), Provider::Cpu);
+    }
+
+    #[test]
+    fn a_session_is_made_once_per_element_type_and_axis() {
+        let Some(library) = library() else { return };
+        let engine = Engine::new(library, Provider::Cpu);
+        let session = |dtype, axis| engine.gathers.session(&engine, dtype, axis).unwrap();
+        let first = session(DType::Float32, 0);
+        assert!(Arc::ptr_eq(&first, &session(DType::Float32, 0)));
+        assert!(!Arc::ptr_eq(&first, &session(DType::Float32, 1)));
+        assert!(!Arc::ptr_eq(&first, &session(DType::Uint8, 0)));
+    }
+
+    #[test]
     fn slices_are_gathered_along_the_axis_in_the_order_asked_for() {
-        let Some(path) = std::env::var_os("ORT_DYLIB_PATH") else { return };
-        // SAFETY: other threads of this test binary touch the environment through std alone.
-        let silence = unsafe { silence_telemetry() };
-        let library = Library::load(Path::new(&path), Pool::default(), silence).unwrap();
+        let Some(library) = library() else { return };
         let engine = Engine::new(library, Provider::Cpu);
         let session = engine.gathers.session(&engine, DType::Float32, 1).unwrap();
         let element = TensorElementType::Float32;
@@ -104,7 +126,7 @@ mod tests {
         let numbers = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0];
         data.try_extract_tensor_mut::<f32>().unwrap().1.copy_from_slice(&numbers);
         let mut into = DynTensor::new(&Allocator::default(), element, [2_usize, 2]).unwrap();
-        gather(&session, &data, &[2, 0], &mut into).unwrap();
+        gather(&session, &data, vec![2, 0], &mut into).unwrap();
         assert_eq!(into.try_extract_tensor::<f32>().unwrap().1, [2.0, 0.0, 5.0, 3.0]);
     }
 }

@@ -1,20 +1,17 @@
 //! A graph in a session, and the shapes it was seen to give.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use offramp_models::TensorSpec;
 use ort::session::{IoBinding, Session};
 
-use super::super::{BackendError, Bound, RunError, Runner, RunnerOptions, Value};
+use super::super::{BackendError, Bound, RunError, Runner, RunnerOptions, Share, Value};
 use super::Engine;
 use super::bound::OrtBound;
 use super::buffer::{Layout, OrtBuffer, Place};
 use super::form::{Form, forms};
-
-/// Shapes of all outputs.
-type Shapes = Arc<[Vec<usize>]>;
+use super::shapes::{Observed, Shapes};
 
 /// One prepared graph.
 pub(super) struct OrtRunner {
@@ -28,8 +25,9 @@ pub(super) struct OrtRunner {
     output_specs: Vec<TensorSpec>,
     /// Per output: where it is kept.
     places: Vec<Place>,
-    /// Shapes by batch, as running showed them.
-    observed: Mutex<BTreeMap<usize, Shapes>>,
+    observed: Mutex<Observed>,
+    threads: Option<usize>,
+    shares: Vec<Share>,
 }
 
 impl OrtRunner {
@@ -46,6 +44,8 @@ impl OrtRunner {
         };
         let specs = |forms: &[Form]| forms.iter().map(|form| form.spec.clone()).collect();
         Ok(Self {
+            threads: options.threads.or(engine.library.pool().threads),
+            shares: Vec::new(),
             places: outputs.iter().map(place).collect(),
             input_specs: specs(&inputs),
             output_specs: specs(&outputs),
@@ -89,20 +89,38 @@ impl OrtRunner {
         pairs.collect()
     }
 
-    /// Shapes of the outputs at `batch`: as stated, or as one run shows.
+    fn observed(&self) -> MutexGuard<'_, Observed> {
+        self.observed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shapes of the outputs at `batch`: as stated, or as runs show. The first batch of several images shows those of
+    /// one image too, so that no smaller batch has to be tried when it is wired.
     fn shapes(&self, inputs: &[Value], batch: usize) -> Result<Shapes, RunError> {
         let stated: Option<Vec<_>> = self.outputs.iter().map(|form| form.shape_at(batch)).collect();
         if let Some(stated) = stated {
             return Ok(stated.into());
         }
-        let known = self.observed.lock().unwrap_or_else(PoisonError::into_inner).get(&batch).cloned();
+        let known = self.observed().at(batch);
         if let Some(known) = known {
             return Ok(known);
         }
         let shapes: Shapes = self.observe(&self.check(inputs, batch)?)?.into();
-        let mut observed = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
-        observed.insert(batch, Arc::clone(&shapes));
+        self.observed().see(batch, Arc::clone(&shapes));
+        if batch > 1 && !self.observed().has_seen(1) {
+            // A graph that runs at one batch only has no other shapes.
+            let _unknown = self.single(inputs);
+        }
         Ok(shapes)
+    }
+
+    /// Shapes of the outputs for the first image alone.
+    fn single(&self, inputs: &[Value]) -> Result<Shapes, RunError> {
+        let known = self.observed().at(1);
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let single = inputs.iter().map(|value| value.select(&[0])).collect::<Result<Vec<_>, _>>()?;
+        self.shapes(&single, 1)
     }
 
     /// Runs once with outputs that ONNX Runtime allocates, for their shapes.
@@ -136,8 +154,7 @@ impl OrtRunner {
         if let Some(named) = self.outputs.iter().map(|form| form.batch_axis().map(Some)).collect() {
             return Ok(named);
         }
-        let single = inputs.iter().map(|value| value.select(&[0])).collect::<Result<Vec<_>, _>>();
-        let Ok(singles) = single.and_then(|single| self.shapes(&single, 1)) else {
+        let Ok(singles) = self.single(inputs) else {
             // A graph that runs at one batch only is never compacted.
             return Ok(vec![Some(0); shapes.len()]);
         };
@@ -147,9 +164,20 @@ impl OrtRunner {
         Ok(self.outputs.iter().zip(singles.iter().zip(shapes.iter())).map(differs).collect())
     }
 
+    /// Whether one image's inputs can be made from what the graph states.
+    pub(super) fn states_inputs(&self) -> bool {
+        self.inputs.iter().all(|form| form.shape_at(1).is_some())
+    }
+
     /// Ends the profile that the session was committed with, and says where it is.
     pub(super) fn end_profiling(&self) -> ort::Result<String> {
         self.lock().end_profiling()
+    }
+
+    /// Notes what ran the graph's nodes.
+    pub(super) fn with_shares(mut self, shares: Vec<Share>) -> Self {
+        self.shares = shares;
+        self
     }
 
     fn buffer(&self, place: Place, session: &Session, layout: &Layout<'_>) -> Result<OrtBuffer, RunError> {
@@ -164,6 +192,14 @@ impl Runner for OrtRunner {
 
     fn outputs(&self) -> &[TensorSpec] {
         &self.output_specs
+    }
+
+    fn threads(&self) -> Option<usize> {
+        self.threads
+    }
+
+    fn shares(&self) -> &[Share] {
+        &self.shares
     }
 
     fn allocate(&self, input: usize, batch: usize) -> Result<Value, RunError> {
@@ -202,5 +238,43 @@ impl Runner for OrtRunner {
             .map(|((_, buffer), form)| (form.spec.name.as_str(), buffer.handle()));
         let bound = OrtBound::new(&self.graph, session.inner(), binding, inputs.to_vec(), outputs, refresh);
         Ok(Box::new(bound.map_err(|source| self.fail(source))?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::{Backend as _, GraphSource, HostTensor, Origin};
+    use super::super::tests::{library, relu};
+    use super::super::{OrtBackend, Provider, session};
+    use super::*;
+
+    #[test]
+    fn wiring_what_is_left_of_a_batch_runs_nothing_where_shapes_are_not_stated() {
+        let Some(library) = library() else { return };
+        let backend = OrtBackend::new(library, Provider::Cpu);
+        let stated = relu(Some(4)).to_bytes().unwrap();
+        let graph = GraphSource { label: "relu".to_owned(), origin: Origin::Bytes(&stated) };
+        let first = backend.prepare(&graph, &RunnerOptions::default()).unwrap();
+        let unstated = relu(None).to_bytes().unwrap();
+        let graph = GraphSource { label: "relu".to_owned(), origin: Origin::Bytes(&unstated) };
+        let options = RunnerOptions { host_outputs: vec!["y".to_owned()], ..RunnerOptions::default() };
+        let session = session::commit(&backend.engine, &graph, &options, None).unwrap();
+        let second = OrtRunner::new(Arc::clone(&backend.engine), "relu", session, &options).unwrap();
+
+        let images = first.allocate(0, 3).unwrap();
+        let pixels: Vec<f32> = (0..12_u8).map(f32::from).collect();
+        images.write(HostTensor::Float32(&pixels)).unwrap();
+        second.bind(std::slice::from_ref(&images), 3).unwrap();
+        assert!(second.observed().has_seen(1) && second.observed().has_seen(3));
+        let left = images.select(&[2, 0]).unwrap();
+        let mut rest = second.bind(&[left], 2).unwrap();
+        assert!(!second.observed().has_seen(2));
+        rest.run().unwrap();
+        let mut found = [0.0; 8];
+        rest.outputs()[0].read(&mut found).unwrap();
+        assert_eq!(found, [8.0, 9.0, 10.0, 11.0, 0.0, 1.0, 2.0, 3.0]);
+        let last = rest.outputs()[0].select(&[1]).unwrap();
+        last.read(&mut found[..4]).unwrap();
+        assert_eq!(found[..4], [0.0, 1.0, 2.0, 3.0]);
     }
 }

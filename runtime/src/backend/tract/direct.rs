@@ -62,14 +62,15 @@ fn planes(conv: &Conv, image: &TypedFact) -> Option<Planes> {
     let few = channels * tall * wide <= MOST_TAPS && tall * wide > 1;
     // What is computed between rows is lost.
     let dense = padded[1] * 2 <= output[1] * 3 && conv.output_channels() >= CHANNELS;
-    (plain && few && dense).then_some(Planes {
+    let planes = Planes {
         channels,
         input: [rows, columns],
         before: [down.pad_before, across.pad_before],
         padded,
         kernel: [tall, wide],
         output,
-    })
+    };
+    (plain && few && dense && planes.holds_together()).then_some(planes)
 }
 
 /// The kernel in the order in which it is read: by [`CHANNELS`] output channels, then by tap.
@@ -125,7 +126,7 @@ impl EvalOp for Direct {
     fn eval(&self, _ctx: &EvalContext<'_>, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let image = args_1!(inputs);
         let view = image.try_as_plain_ram()?;
-        let padded = self.planes.pad(view.as_slice::<f32>()?);
+        let padded = self.planes.pad(view.as_slice::<f32>()?)?;
         let [rows, columns] = self.planes.output;
         let mut output = Tensor::zero::<f32>(&[1, self.channels, rows, columns])?;
         let (taps, bias) = (self.taps.try_as_plain_ram()?, self.bias.try_as_plain_ram()?);
@@ -136,7 +137,7 @@ impl EvalOp for Direct {
             taps.as_slice::<f32>()?.as_chunks().0,
             bias.as_slice::<f32>()?,
             output.try_as_plain_ram_mut()?.as_slice_mut::<f32>()?,
-        );
+        )?;
         Ok(tvec!(output.into_tvalue()))
     }
 }

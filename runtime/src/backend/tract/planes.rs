@@ -43,26 +43,52 @@ pub(super) enum Instructions {
 impl Instructions {
     /// The best of this processor, `None` where a product of matrices is faster.
     pub(super) fn here() -> Option<Self> {
+        Self::all().next()
+    }
+
+    /// All that this processor has, best first.
+    fn all() -> impl Iterator<Item = Self> {
         #[cfg(target_arch = "x86_64")]
-        {
-            if std::arch::is_x86_feature_detected!("avx512f") {
-                return Some(Self::Avx512);
-            }
-            let avx2 = std::arch::is_x86_feature_detected!("avx2");
-            (avx2 && std::arch::is_x86_feature_detected!("fma")).then_some(Self::Avx2)
-        }
+        let all = {
+            let avx2 =
+                std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma");
+            let avx512 = avx2 && std::arch::is_x86_feature_detected!("avx512f");
+            [(Self::Avx512, avx512), (Self::Avx2, avx2)]
+        };
         #[cfg(target_arch = "aarch64")]
-        {
-            Some(Self::Neon)
-        }
+        let all = [(Self::Neon, true)];
         #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-        {
-            None
-        }
+        let all: [(Self, bool); 0] = [];
+        all.into_iter().filter_map(|(instructions, has)| has.then_some(instructions))
+    }
+}
+
+/// A buffer that does not fit its convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a convolution expects {expected} elements of {buffer}, got {found}")]
+pub(super) struct Misfit {
+    buffer: &'static str,
+    expected: usize,
+    found: usize,
+}
+
+impl Misfit {
+    fn unless(buffer: &'static str, expected: usize, found: usize) -> Result<(), Self> {
+        if expected == found { Ok(()) } else { Err(Self { buffer, expected, found }) }
     }
 }
 
 impl Planes {
+    /// Whether the input lies inside the padded plane, and so does the kernel at every place of the output.
+    pub(super) fn holds_together(&self) -> bool {
+        (0..2).all(|axis| {
+            let (padded, kernel) = (self.padded[axis], self.kernel[axis]);
+            self.before[axis] + self.input[axis] <= padded
+                && (1..=padded).contains(&kernel)
+                && self.output[axis] <= padded - kernel + 1
+        })
+    }
+
     /// Elements from one tap to the first, for every tap of the kernel.
     pub(super) fn offsets(&self) -> Vec<usize> {
         let [rows, columns] = self.padded;
@@ -74,9 +100,13 @@ impl Planes {
     }
 
     /// The input with zeros around it, and behind it as many as the longest tile reads too far.
-    pub(super) fn pad(&self, input: &[f32]) -> Vec<f32> {
+    ///
+    /// # Errors
+    /// [`Misfit`] unless `input` is `[channels, rows, columns]`.
+    pub(super) fn pad(&self, input: &[f32]) -> Result<Vec<f32>, Misfit> {
+        Misfit::unless("the image", self.channels * self.input[0] * self.input[1], input.len())?;
         let ([rows, columns], [above, left]) = (self.padded, self.before);
-        let mut padded = vec![0.0; self.channels * rows * columns + Self::SLACK];
+        let mut padded = vec![0.0; self.padded_len()];
         let width = self.input[1].max(1);
         let planes = padded.chunks_exact_mut((rows * columns).max(1));
         for (plane, image) in planes.zip(input.chunks_exact((self.input[0] * width).max(1))) {
@@ -87,13 +117,20 @@ impl Planes {
                 }
             }
         }
-        padded
+        Ok(padded)
     }
 
     const SLACK: usize = 64;
 
+    fn padded_len(&self) -> usize {
+        self.channels * self.padded[0] * self.padded[1] + Self::SLACK
+    }
+
     /// Computes all output channels of one image from its padded planes. `taps` holds, per [`CHANNELS`] of them, one
     /// tap per offset; `bias` one number per output channel.
+    ///
+    /// # Errors
+    /// [`Misfit`] names the buffer that is too short or too long.
     pub(super) fn run(
         &self,
         instructions: Instructions,
@@ -102,22 +139,27 @@ impl Planes {
         taps: &[Tap],
         bias: &[f32],
         output: &mut [f32],
-    ) {
+    ) -> Result<(), Misfit> {
+        let [rows, columns] = self.output;
+        Misfit::unless("padded planes", self.padded_len(), padded.len())?;
+        Misfit::unless("offsets", self.channels * self.kernel[0] * self.kernel[1], offsets.len())?;
+        Misfit::unless("taps", bias.len().div_ceil(CHANNELS) * offsets.len(), taps.len())?;
+        Misfit::unless("output", bias.len() * rows * columns, output.len())?;
         let job = Job { padded, offsets, taps, bias };
         match instructions {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: `Instructions::here` found these instructions.
             Instructions::Avx512 => self.tiles::<32>(&job, output, |window, taps, start, sums| unsafe {
-                avx512(window, offsets, taps, start, sums);
+                avx512(window, offsets, taps, start, sums)
             }),
             #[cfg(target_arch = "x86_64")]
             // SAFETY: `Instructions::here` found these instructions.
             Instructions::Avx2 => self.tiles::<16>(&job, output, |window, taps, start, sums| unsafe {
-                avx2(window, offsets, taps, start, sums);
+                avx2(window, offsets, taps, start, sums)
             }),
             #[cfg(target_arch = "aarch64")]
             Instructions::Neon => self.tiles::<16>(&job, output, |window, taps, start, sums| {
-                tile(window, offsets, taps, start, sums);
+                tile(window, offsets, taps, start, sums)
             }),
         }
     }
@@ -126,8 +168,8 @@ impl Planes {
         &self,
         job: &Job<'_>,
         output: &mut [f32],
-        tile: impl Fn(&[f32], &[Tap], &Tap, &mut Tile<LANES>),
-    ) {
+        tile: impl Fn(&[f32], &[Tap], &Tap, &mut Tile<LANES>) -> Option<()>,
+    ) -> Result<(), Misfit> {
         let ([rows, columns], stride) = (self.output, self.padded[1]);
         let blocks = output.chunks_mut((CHANNELS * rows * columns).max(1));
         let parameters = job.taps.chunks_exact(job.offsets.len().max(1)).zip(job.bias.chunks(CHANNELS));
@@ -136,11 +178,13 @@ impl Planes {
             let mut start = [0.0; CHANNELS];
             start.iter_mut().zip(bias).for_each(|(start, bias)| *start = *bias);
             for first in (0..rows.saturating_sub(1) * stride + columns).step_by(LANES) {
-                let Some(window) = job.padded.get(first..) else { return };
-                tile(window, taps, &start, &mut sums);
+                let window = job.padded.get(first..).unwrap_or_default();
+                let outside = Misfit { buffer: "a window", expected: LANES, found: window.len() };
+                tile(window, taps, &start, &mut sums).ok_or(outside)?;
                 self.write(&sums, first, block);
             }
         }
+        Ok(())
     }
 
     /// Writes a tile whose first lane is place `first` of the padded plane, without what lies between rows.
@@ -177,17 +221,18 @@ struct Job<'a> {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx2,fma")]
 #[inline(never)]
-fn avx512(window: &[f32], offsets: &[usize], taps: &[Tap], start: &Tap, sums: &mut Tile<32>) {
-    tile(window, offsets, taps, start, sums);
+fn avx512(window: &[f32], offsets: &[usize], taps: &[Tap], start: &Tap, sums: &mut Tile<32>) -> Option<()> {
+    tile(window, offsets, taps, start, sums)
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 #[inline(never)]
-fn avx2(window: &[f32], offsets: &[usize], taps: &[Tap], start: &Tap, sums: &mut Tile<16>) {
-    tile(window, offsets, taps, start, sums);
+fn avx2(window: &[f32], offsets: &[usize], taps: &[Tap], start: &Tap, sums: &mut Tile<16>) -> Option<()> {
+    tile(window, offsets, taps, start, sums)
 }
 
+/// `None` when a tap reads outside of the window.
 #[inline(always)]
 fn tile<const LANES: usize>(
     window: &[f32],
@@ -195,13 +240,10 @@ fn tile<const LANES: usize>(
     taps: &[Tap],
     start: &Tap,
     out: &mut Tile<LANES>,
-) {
+) -> Option<()> {
     let mut sums = start.map(|start| [start; LANES]);
     for (&offset, tap) in offsets.iter().zip(taps) {
-        // Padding and slack are such that every offset is inside.
-        let Some(pixels) = window.get(offset..).and_then(|pixels| pixels.first_chunk::<LANES>()) else {
-            break;
-        };
+        let pixels = window.get(offset..)?.first_chunk::<LANES>()?;
         // With indices the sums stay in registers, with iterators they do not.
         for channel in 0..CHANNELS {
             for lane in 0..LANES {
@@ -210,6 +252,7 @@ fn tile<const LANES: usize>(
         }
     }
     *out = sums;
+    Some(())
 }
 
 #[cfg(test)]
@@ -248,9 +291,15 @@ mod tests {
         output
     }
 
+    /// The loops as this build compiles them without any instructions asked for.
+    fn plain<const LANES: usize>(planes: &Planes, job: &Job<'_>, output: &mut [f32]) -> Result<(), Misfit> {
+        planes.tiles::<LANES>(job, output, |window, taps, start, sums| {
+            tile(window, job.offsets, taps, start, sums)
+        })
+    }
+
     #[test]
-    fn planes_give_what_the_definition_gives_whatever_the_sizes() {
-        let Some(instructions) = Instructions::here() else { return };
+    fn every_form_that_this_processor_runs_gives_what_the_definition_gives_whatever_the_sizes() {
         for (outputs, input, before, after, kernel) in [
             (8, [9, 40], [1, 1], [1, 1], [3, 3]),
             (6, [5, 7], [0, 2], [1, 0], [3, 2]),
@@ -268,11 +317,47 @@ mod tests {
                 let (out, tap) = (index / taps, index % taps);
                 packed[out / CHANNELS * taps + tap][out % CHANNELS] = *weight;
             }
-            let mut found = vec![f32::NAN; outputs * output[0] * output[1]];
-            planes.run(instructions, &planes.pad(&image), &planes.offsets(), &packed, &bias, &mut found);
-            for (found, wanted) in found.iter().zip(reference(&planes, &image, &weights, &bias)) {
-                assert!((found - wanted).abs() < 1e-5, "{planes:?}: {found} and {wanted}");
+            assert!(planes.holds_together());
+            let (padded, offsets) = (planes.pad(&image).unwrap(), planes.offsets());
+            let wanted = reference(&planes, &image, &weights, &bias);
+            let agrees = |form: &str, run: &dyn Fn(&mut [f32]) -> Result<(), Misfit>| {
+                let mut found = vec![f32::NAN; outputs * output[0] * output[1]];
+                run(&mut found).unwrap();
+                for (found, wanted) in found.iter().zip(&wanted) {
+                    assert!((found - wanted).abs() < 1e-5, "{form}, {planes:?}: {found} and {wanted}");
+                }
+            };
+            for form in Instructions::all() {
+                agrees(&format!("{form:?}"), &|found| {
+                    planes.run(form, &padded, &offsets, &packed, &bias, found)
+                });
             }
+            let job = Job { padded: &padded, offsets: &offsets, taps: &packed, bias: &bias };
+            agrees("16 lanes", &|found| plain::<16>(&planes, &job, found));
+            agrees("32 lanes", &|found| plain::<32>(&planes, &job, found));
         }
+    }
+
+    #[test]
+    fn a_buffer_that_does_not_fit_is_an_error_and_not_half_an_answer() {
+        let [input, before, padded, kernel, output] = [[4, 4], [1, 1], [6, 6], [3, 3], [4, 4]];
+        let planes = Planes { channels: 1, input, before, padded, kernel, output };
+        insta::assert_snapshot!(
+            planes.pad(&numbers(15)).unwrap_err(),
+            @"a convolution expects 16 elements of the image, got 15"
+        );
+        let (whole, offsets) = (planes.pad(&numbers(16)).unwrap(), planes.offsets());
+        let (taps, bias) = ([[1.0; CHANNELS]; 9], [0.0; CHANNELS]);
+        let mut found = vec![0.0; CHANNELS * 16];
+        for form in Instructions::all() {
+            let short = planes.run(form, &whole[..99], &offsets, &taps, &bias, &mut found).unwrap_err();
+            assert_eq!((short.buffer, short.expected, short.found), ("padded planes", 100, 99));
+            let few = planes.run(form, &whole, &offsets, &taps[..8], &bias, &mut found).unwrap_err();
+            assert_eq!((few.buffer, few.expected, few.found), ("taps", 9, 8));
+            let far = [0, 1, 2, 6, 7, 8, 12, 13, 99];
+            assert!(planes.run(form, &whole, &far, &taps, &bias, &mut found).is_err());
+        }
+        assert!(!Planes { output: [5, 4], ..planes.clone() }.holds_together());
+        assert!(!Planes { before: [3, 1], ..planes }.holds_together());
     }
 }

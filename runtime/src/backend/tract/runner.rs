@@ -47,6 +47,10 @@ impl Runner for TractRunner {
         &self.outputs
     }
 
+    fn threads(&self) -> Option<usize> {
+        Some(1)
+    }
+
     fn allocate(&self, input: usize, batch: usize) -> Result<Value, RunError> {
         let inputs = &self.loaded.inputs;
         let edge = inputs

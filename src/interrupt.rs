@@ -1,0 +1,40 @@
+//! Ctrl-C and requests to end: what is under construction goes, and the status says which signal it was.
+
+/// Listens from now on. The first signal removes everything half-written; a second one ends the process at once.
+///
+/// # Errors
+/// When the system does not let signals be listened to.
+#[cfg(unix)]
+pub fn listen() -> std::io::Result<()> {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    use offramp_models::partial;
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::iterator::Signals;
+    use signal_hook::{flag, low_level};
+
+    // By convention of shells.
+    let status = |signal| 128 + signal;
+    let second = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: the first signal arms what the second one meets.
+        flag::register_conditional_shutdown(signal, status(signal), Arc::clone(&second))?;
+        flag::register(signal, Arc::clone(&second))?;
+    }
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    std::thread::Builder::new().name("interrupt".to_owned()).spawn(move || {
+        if let Some(signal) = signals.forever().next() {
+            let _halt = partial::remove_all();
+            // Without destructors: engines are still computing on other threads.
+            low_level::exit(status(signal));
+        }
+    })?;
+    Ok(())
+}
+
+/// Nothing is listened to here: what an interrupted process leaves is removed by the next that writes the same target.
+#[cfg(not(unix))]
+pub fn listen() -> std::io::Result<()> {
+    Ok(())
+}
