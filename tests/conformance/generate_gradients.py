@@ -44,11 +44,13 @@ def case_files(kind, case):
     arrays = {"image": image}
     arrays |= {f"cotangent.{name}": c for name, c in zip(names, cotangents)}
     arrays["gradient.image"] = gradient.astype(np.float32)
+    if kind == "networks":
+        arrays |= {name: row.astype(np.float32) for name, row in zip(names, logits)}
     made = {f"{kind}/{case.name}.onnx": files.model_bytes(model), f"{kind}/{case.name}.npz": files.npz_bytes(arrays)}
     assert sum(map(len, made.values())) <= LARGEST_BYTES, f"{case.name}: {sum(map(len, made.values()))} bytes"
     entry = {
         "case": case.name, "kind": kind, "claim": net.claim, "opset": net.opset,
-        "batch": None if net.batch == "batch" else net.batch, "logits": names, "at_kink": case.margin is None,
+        "images": len(image), "logits": names, "at_kink": case.margin is None,
     }
     return made, entry
 
