@@ -17,6 +17,7 @@ mod emitter;
 pub mod error;
 mod forward;
 mod kernel;
+pub mod proof;
 mod rules;
 mod step;
 mod tape;
@@ -43,6 +44,11 @@ impl Gradients {
         rules::operators()
     }
 }
+
+/// The forward graph in a bundle.
+pub const FORWARD: &str = "gradient/forward.onnx";
+/// The backward graph in a bundle.
+pub const BACKWARD: &str = "gradient/backward.onnx";
 
 /// The backward graph's input that goes with these logits.
 pub fn cotangent_name(logits: &str) -> String {

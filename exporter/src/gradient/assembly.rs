@@ -34,7 +34,7 @@ pub(super) fn assemble(model: &Model, input: &str, logits: &[String]) -> Result<
     }
 
     let forward = Forward::new(&network, shapes);
-    let mut emitter = Emitter::new(opset, taken.into_iter().chain(reserved).collect());
+    let mut emitter = Emitter::new(taken.into_iter().chain(reserved).collect());
     let pairs: Vec<_> = logits.iter().map(|logits| (logits.clone(), cotangent_name(logits))).collect();
     let found = tape::walk(&forward, &mut emitter, &pairs, input)?;
     let output = named(&mut emitter, found, input);

@@ -13,7 +13,6 @@ pub(super) type Attributes<'a> = &'a [(&'a str, Attribute)];
 /// Nodes and constants emitted so far. All their names begin with `gradient.`, so that the backward graph can be
 /// fused with the forward graph.
 pub(super) struct Emitter {
-    pub opset: i64,
     pub nodes: Vec<Node>,
     pub constants: Vec<Initializer>,
     known: HashMap<Key, String>,
@@ -25,8 +24,8 @@ type Key = (i32, Vec<usize>, Bytes);
 
 impl Emitter {
     /// An empty graph that avoids the names in `taken`.
-    pub fn new(opset: i64, taken: HashSet<String>) -> Self {
-        Self { opset, nodes: Vec::new(), constants: Vec::new(), known: HashMap::new(), taken }
+    pub fn new(taken: HashSet<String>) -> Self {
+        Self { nodes: Vec::new(), constants: Vec::new(), known: HashMap::new(), taken }
     }
 
     /// A node with one output, named after `wish`; returns the output's name.
