@@ -22,7 +22,7 @@ use crate::verify::{Noise, Reference, VerifyOptions};
 
 /// The most that a way's integral may differ from the loss, relative to the root of the summed squares of what pixels
 /// contribute. A gradient that lacks a path, a mask or a factor is off by the share that this has.
-pub const TOLERANCE: f64 = 0.05;
+pub const TOLERANCE: f64 = 0.02;
 
 /// Stretches per way.
 const STRETCHES: usize = 16;

@@ -151,6 +151,15 @@ impl<'a> Step<'a> {
         }
     }
 
+    /// Numbers among the attributes.
+    pub fn floats_attribute(&self, name: &'static str) -> Result<Option<&'a [f32]>, GradientError> {
+        match self.attribute(name) {
+            None => Ok(None),
+            Some(Attribute::Floats(floats)) => Ok(Some(floats)),
+            Some(_) => Err(self.wrong(name)),
+        }
+    }
+
     /// A text among the attributes.
     pub fn text(&self, name: &'static str) -> Result<Option<&'a [u8]>, GradientError> {
         match self.attribute(name) {
