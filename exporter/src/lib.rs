@@ -7,6 +7,7 @@
 pub mod error;
 pub mod exits;
 pub mod fold;
+pub mod gradient;
 pub mod image;
 pub mod inspect;
 pub mod plan;

@@ -52,6 +52,7 @@ impl Demo {
             plan: Default::default(),
             name: None,
             force: false,
+            gradients: false,
             verify: VerifyOptions::default(),
         };
         options.plan.classes = Some(names);

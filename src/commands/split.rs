@@ -36,6 +36,9 @@ pub struct Split {
     /// Replace a bundle that is there
     #[arg(long)]
     force: bool,
+    /// Also write the graphs that give the gradient of any loss with respect to the image
+    #[arg(long)]
+    gradients: bool,
     /// Do not prove that composed segments equal the whole network
     #[arg(long)]
     no_proof: bool,
@@ -92,6 +95,7 @@ impl Split {
             plan: self.network.options(),
             name: self.name.clone(),
             force: self.force,
+            gradients: self.gradients,
             verify: VerifyOptions {
                 tolerance: self.tolerance,
                 threads: self.engine.thread_count(),
@@ -104,7 +108,11 @@ impl Split {
         spinner.finish_and_clear();
         let written = match written {
             Ok(written) => written,
-            Err(error @ ExportError::Proof { .. }) => {
+            Err(error @ (ExportError::GradientProof { .. } | ExportError::GradientNotFinite { .. })) => {
+                crate::status::explain(&hint(error, "nothing was written; leave --gradients out to run the network"));
+                return Ok(Status::NotHeld);
+            }
+            Err(error @ (ExportError::Proof { .. } | ExportError::ForwardProof { .. })) => {
                 crate::status::explain(&hint(error, "nothing was written; --tolerance allows more"));
                 return Ok(Status::NotHeld);
             }
@@ -142,6 +150,8 @@ impl Split {
             "split_s": written.split_time.as_secs_f64(),
             "proof_s": written.verification.as_ref().map(|_| written.proof_time.as_secs_f64()),
             "proof": written.verification,
+            "extras": bundle.manifest().extras,
+            "gradient_proof": written.gradient_verification,
         }))
     }
 
@@ -161,6 +171,12 @@ impl Split {
             Some(proof) => super::verify::sentence(proof),
             None => "not proved (--no-proof)".to_owned(),
         });
+        if let Some(proof) = &written.gradient_verification {
+            lines.push(format!(
+                "gradient graphs explain the logits between random images to {:.1e}, tolerance {:.0e}",
+                proof.difference, proof.tolerance
+            ));
+        }
         output::text(lines.join("\n"))
     }
 }
@@ -179,6 +195,7 @@ pub fn explain(error: ExportError) -> anyhow::Error {
         ExportError::UnknownExit { .. } => "`offramp inspect` lists the outputs of a network",
         ExportError::Exists { bundle: true, .. } => "--force replaces the bundle",
         ExportError::Exists { bundle: false, .. } => "choose another folder: only bundles are replaced",
+        ExportError::Gradient(_) => "leave --gradients out: the network runs without",
         ExportError::NotStatic { .. } => "leave --static out, or choose one output with --exit",
         _ => return error.into(),
     };
