@@ -376,7 +376,8 @@ def shallow_deep():
     head(x, "exit0", 4, 8)
     x = net.relu(net.convolve(x, "two", 4, 6, stride=2))
     head(x, "exit1", 6, 4)
-    net.classify(net.relu(net.convolve(x, "three", 6, 6)), "exit2", 6)
+    x = net.relu(net.convolve(net.relu(net.convolve(x, "three", 6, 6)), "four", 6, 6))
+    net.classify(x, "exit2", 6)
 
     def reference(x, **p):
         def head(x, name):
@@ -386,7 +387,8 @@ def shallow_deep():
 
         one = torch.relu(convolve(x, p, "one"))
         two = torch.relu(convolve(one, p, "two", 2))
-        return [head(one, "exit0"), head(two, "exit1"), classify(torch.relu(convolve(two, p, "three")), p, "exit2")]
+        last = torch.relu(convolve(torch.relu(convolve(two, p, "three")), p, "four"))
+        return [head(one, "exit0"), head(two, "exit1"), classify(last, p, "exit2")]
 
     return case(net, reference)
 

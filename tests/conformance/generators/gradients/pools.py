@@ -65,8 +65,9 @@ def pools():
                 options=TIES | {"claim": first}, **two),
         maximum("tie-overlapping-padded", lambda x: F.max_pool2d(x, 3, 2, 1), strides=[2, 2], pads=[1, 1, 1, 1],
                 options=TIES | {"claim": first}, **three),
-        maximum("tie-after-relu", lambda x: F.max_pool2d(torch.relu(x), 3, 2), image=(3, 7, 7), strides=[2, 2],
-                options=TIES | {"claim": first}, **three),
+        operator("max-pool-tie-after-relu",
+                 lambda n: n.node("MaxPool", n.node("Relu", "image"), strides=[2, 2], **three),
+                 lambda x: F.max_pool2d(torch.relu(x), 3, 2), image=(3, 7, 7), claim=first, **TIES),
         average("2x2", (2, 2), image=(3, 6, 8), strides=(2, 2), opset=9),
         average("leaves-a-rest", (2, 2), strides=(2, 2), image=(3, 7, 7)),
         average("overlapping", (3, 3), strides=(2, 2)),
@@ -127,10 +128,10 @@ def layer_norm(x, axes, epsilon):
 
 
 def normalisations():
-    def lrn(name, channels, **settings):
+    def lrn(name, image, **settings):
         return operator(
             f"lrn-{name}", lambda n: n.node("LRN", "image", **settings), lambda x: local_response(x, **settings),
-            image=(channels, 4, 5), low=-2.0, high=2.0, opset=9 if name == "plain" else 17,
+            image=image, low=-2.0, high=2.0, opset=9 if name == "plain" else 17,
         )
 
     def batch_norm(name, reference, opset, image="image", **attributes):
@@ -157,9 +158,9 @@ def normalisations():
 
     last = {"scale": (6,), "bias": (6,)}
     return [
-        lrn("plain", 4, size=3, alpha=0.5, beta=0.75, bias=1.0),
-        lrn("wider-than-channels", 3, size=7, alpha=1.0, beta=0.5, bias=2.0),
-        lrn("many-channels", 9, size=5, alpha=0.8, beta=0.75, bias=1.0),
+        lrn("plain", (4, 4, 5), size=3, alpha=0.5, beta=0.75, bias=1.0),
+        lrn("wider-than-channels", (3, 4, 5), size=7, alpha=1.0, beta=0.5, bias=2.0),
+        lrn("many-channels", (6, 6, 7), size=5, alpha=0.8, beta=0.75, bias=1.0),
         batch_norm("plain", lambda x, **w: normalised(x, epsilon=1e-5, **w), 9),
         batch_norm("epsilon", lambda x, **w: normalised(x, epsilon=0.1, **w), 15, epsilon=0.1),
         batch_norm("features", lambda x, **w: normalised(x.flatten(1), epsilon=1e-5, **w), 17, image="flat"),

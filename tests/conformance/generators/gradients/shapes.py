@@ -170,7 +170,7 @@ def reshapes():
         operator("reshape-from-shape", from_shape, lambda x: x.flatten(2).softmax(-1)),
         operator("squeeze-attribute", lambda n: n.node("Squeeze", n.node("ReduceMean", "image", axes=[1]), axes=[1]),
                  means, opset=11),
-        operator("squeeze-input", lambda n: n.node("Squeeze", [n.node("ReduceMean", "image", axes=[2, 3]), n.constant([-1, 2])]),
+        operator("squeeze-input", lambda n: n.node("Squeeze", [n.node("ReduceMean", "image", axes=[2, 3]), n.constant([2, -1])]),
                  lambda x: x.mean((2, 3)), opset=13),
         operator("unsqueeze-attribute",
                  lambda n: n.node("Mul", [n.node("Unsqueeze", "image", axes=[2]), "w"]),
