@@ -17,6 +17,7 @@ mod emitter;
 pub mod error;
 mod forward;
 mod kernel;
+mod layout;
 mod places;
 pub mod proof;
 mod rules;

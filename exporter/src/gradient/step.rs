@@ -209,6 +209,13 @@ impl<'a> Step<'a> {
         self.emitter.node(&wish, op, inputs, attributes)
     }
 
+    /// Says that an emitted tensor has the form of the first output.
+    pub fn shaped_as_output(&mut self, tensor: &str) {
+        if let Some(shape) = self.forward.shapes.get(self.output()) {
+            self.emitter.forms.insert(tensor.to_owned(), shape.clone());
+        }
+    }
+
     /// A constant of one float32 that stretches over anything.
     pub fn scalar(&mut self, value: f32) -> String {
         self.emitter.constant(floats(&[], &[value]))
