@@ -130,10 +130,15 @@ fn crossing(
         let reshaped = TensorShape { dtype: shape.dtype, extents };
         crossing.infos.push(info(&shown, &reshaped)?);
         let open = || GradientError::Open { tensor: name.clone(), found: shape.to_string() };
-        let reshape = |to: &[Extent], from: &str, name: &str, constant: String| -> (Node, Option<Initializer>) {
+        let reshape = |to: &[Extent],
+                       from: &str,
+                       name: &str,
+                       constant: String|
+         -> (Node, Option<Initializer>) {
             let inputs = vec![from.to_owned(), constant.clone()];
             let outputs = vec![name.to_owned()];
-            let node = Node { name: name.to_owned(), op: "Reshape".to_owned(), inputs, outputs, ..Node::default() };
+            let node =
+                Node { name: name.to_owned(), op: "Reshape".to_owned(), inputs, outputs, ..Node::default() };
             let tensor = target(to).map(|target| ints(&[target.len()], &target));
             (node, tensor.map(|tensor| Initializer { name: constant, tensor }))
         };

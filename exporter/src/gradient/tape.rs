@@ -30,9 +30,8 @@ pub(super) fn walk(
         if !node.inputs.iter().any(|input| forward.is_reached(input)) {
             continue;
         }
-        let mut found = |output: &String| {
-            forward.is_reached(output).then(|| cotangents.take(output, emitter)).flatten()
-        };
+        let mut found =
+            |output: &String| forward.is_reached(output).then(|| cotangents.take(output, emitter)).flatten();
         let outputs: Vec<Option<String>> = node.outputs.iter().map(&mut found).collect();
         if outputs.iter().all(Option::is_none) {
             continue;
