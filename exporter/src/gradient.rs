@@ -17,6 +17,7 @@ mod emitter;
 pub mod error;
 mod forward;
 mod kernel;
+mod layout;
 mod places;
 pub mod proof;
 mod rules;
@@ -68,5 +69,13 @@ pub fn gradient_name(input: &str) -> String {
 /// the tensor.
 pub fn derive(plan: &Plan) -> Result<Gradients, GradientError> {
     let logits: Vec<String> = plan.exits.iter().map(|exit| exit.logits.clone()).collect();
-    assembly::assemble(&plan.model, &plan.input.name, &logits)
+    derive_from(&plan.model, &plan.input.name, &logits)
+}
+
+/// Derives the gradient of `logits`, tensors of a folded `model`, with respect to its input.
+///
+/// # Errors
+/// As [`derive`].
+pub fn derive_from(model: &Model, input: &str, logits: &[String]) -> Result<Gradients, GradientError> {
+    assembly::assemble(model, input, logits)
 }

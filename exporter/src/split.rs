@@ -72,7 +72,8 @@ pub fn split(
         proved.require()?;
         verification = Some(proved);
         if options.gradients {
-            let [forward, backward] = [gradient::FORWARD, gradient::BACKWARD].map(|file| staging.path().join(file));
+            let [forward, backward] =
+                [gradient::FORWARD, gradient::BACKWARD].map(|file| staging.path().join(file));
             let files = [forward.as_path(), backward.as_path()];
             let proved = proof::verify(files, bundle.manifest(), model, backend, &options.verify)?;
             proved.require()?;

@@ -171,11 +171,7 @@ impl Reference {
     }
 
     /// Logits of all exits for `images`, one list each.
-    pub(crate) fn logits(
-        &self,
-        images: HostTensor<'_>,
-        batch: usize,
-    ) -> Result<Vec<Vec<f32>>, ExportError> {
+    pub(crate) fn logits(&self, images: HostTensor<'_>, batch: usize) -> Result<Vec<Vec<f32>>, ExportError> {
         let input = self.runner.allocate(0, batch)?;
         input.write(images)?;
         let mut bound = self.runner.bind(&[input], batch)?;

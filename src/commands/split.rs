@@ -109,7 +109,10 @@ impl Split {
         let written = match written {
             Ok(written) => written,
             Err(error @ (ExportError::GradientProof { .. } | ExportError::GradientNotFinite { .. })) => {
-                crate::status::explain(&hint(error, "nothing was written; leave --gradients out to run the network"));
+                crate::status::explain(&hint(
+                    error,
+                    "nothing was written; leave --gradients out to run the network",
+                ));
                 return Ok(Status::NotHeld);
             }
             Err(error @ (ExportError::Proof { .. } | ExportError::ForwardProof { .. })) => {

@@ -5,8 +5,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use offramp_graph::ir::{Attribute, ElementType, Graph, Initializer, Model, Node, Tensor};
 use offramp_graph::Index;
+use offramp_graph::ir::{Attribute, ElementType, Graph, Initializer, Model, Node, Tensor};
 use offramp_models::DType;
 
 use super::emitter::floats;
@@ -53,7 +53,8 @@ fn pairs(graph: &Graph) -> Vec<(usize, usize)> {
     let index = Index::new(graph);
     let public: HashSet<&str> = graph.outputs.iter().map(|output| output.name.as_str()).collect();
     let pair = |(norm, node): (usize, &Node)| {
-        let between = node.inputs.first().filter(|_| node.op == "BatchNormalization" && node.domain.is_empty())?;
+        let between =
+            node.inputs.first().filter(|_| node.op == "BatchNormalization" && node.domain.is_empty())?;
         let conv = index.producer(between)?;
         let is_conv = graph.nodes.get(conv).is_some_and(|node| node.op == "Conv" && node.domain.is_empty());
         let alone = index.consumers(between) == [norm] && !public.contains(between.as_str());
@@ -77,10 +78,15 @@ fn merged(conv: &Node, norm: &Node, constants: &HashMap<String, Tensor>) -> Opti
         ("epsilon", Attribute::Float(epsilon)) => Some(*epsilon),
         _ => None,
     });
-    let training = norm.attributes.iter().any(|(name, value)| name == "training_mode" && *value != Attribute::Int(0));
+    let training =
+        norm.attributes.iter().any(|(name, value)| name == "training_mode" && *value != Attribute::Int(0));
     let factors = factors(&scale, &variance, epsilon.unwrap_or(1e-5));
     let counts = [bias.len(), shift.len(), mean.len(), factors.len()];
-    if training || outputs == 0 || kernels.len() % outputs != 0 || counts.iter().any(|count| *count != outputs) {
+    if training
+        || outputs == 0
+        || kernels.len() % outputs != 0
+        || counts.iter().any(|count| *count != outputs)
+    {
         return None;
     }
     let kernel = kernels.len() / outputs;
@@ -88,9 +94,8 @@ fn merged(conv: &Node, norm: &Node, constants: &HashMap<String, Tensor>) -> Opti
     let scaled: Vec<f32> = scaled
         .flat_map(|(kernel, factor)| kernel.iter().map(move |weight| (f64::from(*weight) * factor) as f32))
         .collect();
-    let shifted = |at: usize| {
-        ((f64::from(bias[at]) - f64::from(mean[at])) * factors[at] + f64::from(shift[at])) as f32
-    };
+    let shifted =
+        |at: usize| ((f64::from(bias[at]) - f64::from(mean[at])) * factors[at] + f64::from(shift[at])) as f32;
     let shifted: Vec<f32> = (0..outputs).map(shifted).collect();
     Some((floats(&weights.dims, &scaled), floats(&[outputs], &shifted)))
 }

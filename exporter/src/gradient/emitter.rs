@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use offramp_graph::ir::{Attribute, ElementType, Initializer, Node, Tensor};
-use offramp_graph::shape::Extent;
+use offramp_graph::shape::{Extent, TensorShape};
 use offramp_models::DType;
 
 /// Attributes of a node about to be emitted.
@@ -15,6 +15,8 @@ pub(super) type Attributes<'a> = &'a [(&'a str, Attribute)];
 pub(super) struct Emitter {
     pub nodes: Vec<Node>,
     pub constants: Vec<Initializer>,
+    /// Forms of emitted tensors. Engines do not follow the batch through a reshape, and fuse less where they have lost it.
+    pub forms: HashMap<String, TensorShape>,
     known: HashMap<Key, String>,
     taken: HashSet<String>,
 }
@@ -25,7 +27,7 @@ type Key = (i32, Vec<usize>, Bytes);
 impl Emitter {
     /// An empty graph that avoids the names in `taken`.
     pub fn new(taken: HashSet<String>) -> Self {
-        Self { nodes: Vec::new(), constants: Vec::new(), known: HashMap::new(), taken }
+        Self { nodes: Vec::new(), constants: Vec::new(), forms: HashMap::new(), known: HashMap::new(), taken }
     }
 
     /// A node with one output, named after `wish`; returns the output's name.

@@ -16,9 +16,8 @@ pub(super) struct Forward<'m> {
 }
 
 /// Operators that hand elements on as they are: through them a gradient passes even where the elements are bytes.
-const MOVEMENTS: [&str; 10] = [
-    "Concat", "Expand", "Flatten", "Gather", "Identity", "Pad", "Reshape", "Slice", "Split", "Transpose",
-];
+const MOVEMENTS: [&str; 10] =
+    ["Concat", "Expand", "Flatten", "Gather", "Identity", "Pad", "Reshape", "Slice", "Split", "Transpose"];
 
 impl<'m> Forward<'m> {
     /// Looks at `model`, whose only input is the image.
@@ -64,7 +63,6 @@ impl<'m> Forward<'m> {
             // An operator without a shape rule has no gradient rule either, and is to be named.
             _ => true,
         };
-        !output.is_empty()
-            && (real || (node.domain.is_empty() && MOVEMENTS.contains(&node.op.as_str())))
+        !output.is_empty() && (real || (node.domain.is_empty() && MOVEMENTS.contains(&node.op.as_str())))
     }
 }

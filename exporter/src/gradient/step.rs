@@ -60,7 +60,8 @@ impl<'a> Step<'a> {
 
     /// The name of input `at`: a constant, or a residual if the backward graph comes to use it.
     pub fn input(&self, at: usize) -> Result<&'a str, GradientError> {
-        self.optional(at).ok_or_else(|| GradientError::MissingInput { node: self.node.to_string(), input: at })
+        self.optional(at)
+            .ok_or_else(|| GradientError::MissingInput { node: self.node.to_string(), input: at })
     }
 
     /// The name of input `at`, `None` where it is left out.
@@ -209,6 +210,13 @@ impl<'a> Step<'a> {
         self.emitter.node(&wish, op, inputs, attributes)
     }
 
+    /// Says that an emitted tensor has the form of the first output.
+    pub fn shaped_as_output(&mut self, tensor: &str) {
+        if let Some(shape) = self.forward.shapes.get(self.output()) {
+            self.emitter.forms.insert(tensor.to_owned(), shape.clone());
+        }
+    }
+
     /// A constant of one float32 that stretches over anything.
     pub fn scalar(&mut self, value: f32) -> String {
         self.emitter.constant(floats(&[], &[value]))
@@ -256,7 +264,11 @@ impl<'a> Step<'a> {
             return self.emit("Slice", &[tensor, &starts, &ends, &axes]);
         }
         let list = |ints: [i64; 1]| Attribute::Ints(ints.to_vec());
-        self.emit_with("Slice", &[tensor], &[("axes", list(axis)), ("starts", list(start)), ("ends", list(end))])
+        self.emit_with(
+            "Slice",
+            &[tensor],
+            &[("axes", list(axis)), ("starts", list(start)), ("ends", list(end))],
+        )
     }
 
     /// `count` elements of `axis`, every `stride`-th from `start` on.

@@ -49,8 +49,12 @@ pub(super) fn apart(
     }
     let before = [&[0, 0], windows.before.as_slice()].concat();
     let image = step.pad(&image, &before, &after, padding);
-    let split: Vec<usize> =
-        windows.positions.iter().zip(&windows.kernel).flat_map(|(positions, kernel)| [*positions, *kernel]).collect();
+    let split: Vec<usize> = windows
+        .positions
+        .iter()
+        .zip(&windows.kernel)
+        .flat_map(|(positions, kernel)| [*positions, *kernel])
+        .collect();
     let image = step.reshape(&image, &with(lead, &split))?;
     let inner = (0..rank).map(|axis| 2 * axis + 2).chain((0..rank).map(|axis| 2 * axis + 3));
     let order: Vec<usize> = [0, 1].into_iter().chain(inner).collect();
@@ -60,7 +64,11 @@ pub(super) fn apart(
 }
 
 /// The inverse of [`apart`]; elements that no window covers get nothing.
-pub(super) fn together(step: &mut Step<'_>, tensor: &str, windows: &Windows) -> Result<String, GradientError> {
+pub(super) fn together(
+    step: &mut Step<'_>,
+    tensor: &str,
+    windows: &Windows,
+) -> Result<String, GradientError> {
     let (lead, rank) = (lead(step)?, windows.rank());
     let split = [windows.positions.as_slice(), &windows.kernel].concat();
     let tensor = step.reshape(tensor, &with(lead, &split))?;

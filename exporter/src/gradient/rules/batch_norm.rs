@@ -7,7 +7,8 @@ use crate::gradient::absorb;
 use crate::gradient::step::{Ruled, Step};
 
 pub(super) fn rule(step: &mut Step<'_>) -> Ruled {
-    let trained = step.int("training_mode", 0)? != 0 || step.node.outputs.iter().skip(1).any(|o| !o.is_empty());
+    let trained =
+        step.int("training_mode", 0)? != 0 || step.node.outputs.iter().skip(1).any(|o| !o.is_empty());
     if trained {
         return Err(step.unsupported("its training mode"));
     }

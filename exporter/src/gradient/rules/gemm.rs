@@ -52,8 +52,7 @@ fn operand(step: &mut Step<'_>, at: usize, turned: bool, alpha: f32) -> Result<S
             false => ([rows, columns], |i, j, _, columns| i * columns + j),
         };
         let places = (0..dims[0]).flat_map(|i| (0..dims[1]).map(move |j| (i, j)));
-        let elements: Vec<f32> =
-            places.map(|(i, j)| alpha * elements[from(i, j, rows, columns)]).collect();
+        let elements: Vec<f32> = places.map(|(i, j)| alpha * elements[from(i, j, rows, columns)]).collect();
         return Ok(step.floats(&dims, &elements));
     }
     let plain = step.input(at)?.to_owned();

@@ -95,8 +95,7 @@ fn taps(step: &mut Step<'_>, image: &str, windows: &Windows) -> Vec<String> {
     let mut taps = vec![image.to_owned()];
     for axis in 0..windows.rank() {
         let (stride, positions) = (windows.strides[axis], windows.positions[axis]);
-        let starts: Vec<usize> =
-            (0..windows.kernel[axis]).map(|tap| tap * windows.dilations[axis]).collect();
+        let starts: Vec<usize> = (0..windows.kernel[axis]).map(|tap| tap * windows.dilations[axis]).collect();
         let along = taps.iter().flat_map(|tap| starts.iter().map(move |start| (tap.clone(), *start)));
         taps = along
             .collect::<Vec<_>>()

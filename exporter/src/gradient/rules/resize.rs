@@ -26,7 +26,8 @@ pub(super) fn rule(step: &mut Step<'_>) -> Ruled {
             return Err(step.unsupported("a resized batch"));
         };
         let scale = scales.get(axis).copied().flatten().unwrap_or(*to as f32 / *from as f32);
-        let places = (0..*to).map(|at| nearest(step, at, *from, *to, scale)).collect::<Result<Vec<_>, _>>()?;
+        let places =
+            (0..*to).map(|at| nearest(step, at, *from, *to, scale)).collect::<Result<Vec<_>, _>>()?;
         cotangent = places::put_back(step, &cotangent, axis, &places, *from)?;
     }
     step.give(0, cotangent);
