@@ -2,6 +2,8 @@
 
 use std::io;
 
+#[cfg(feature = "full")]
+use offramp_exporter::ExportError;
 use offramp_models::BundleError;
 use offramp_models::dataset::DataError;
 use offramp_runtime::backend::{BackendError, LibraryError};
@@ -85,7 +87,13 @@ fn status_of(error: &anyhow::Error) -> Status {
         return status_of(&hinted.source);
     }
     #[cfg(feature = "full")]
-    if let Some(offramp_exporter::ExportError::Proof { .. }) = error.downcast_ref() {
+    if let Some(
+        ExportError::Proof { .. }
+        | ExportError::ForwardProof { .. }
+        | ExportError::GradientProof { .. }
+        | ExportError::GradientNotFinite { .. },
+    ) = error.downcast_ref()
+    {
         return Status::NotHeld;
     }
     if let Some(CalibrateError::Infeasible { .. }) = error.downcast_ref() {
@@ -130,7 +138,7 @@ fn find_hint(error: &anyhow::Error) -> Option<String> {
 fn backend_error(error: &anyhow::Error) -> Option<&BackendError> {
     error.chain().find_map(|cause| {
         #[cfg(feature = "full")]
-        if let Some(error) = cause.downcast_ref::<offramp_exporter::ExportError>() {
+        if let Some(error) = cause.downcast_ref::<ExportError>() {
             return error.refused_by_backend();
         }
         match cause.downcast_ref::<PrepareError>() {

@@ -197,6 +197,35 @@ pub enum ExportError {
         /// NaN or an infinity.
         found: f32,
     },
+    /// The network has no gradient graphs.
+    #[error("cannot derive the network's gradient")]
+    Gradient(#[from] crate::gradient::GradientError),
+    /// The gradient does not explain the logits.
+    #[error(
+        "the gradient explains the logits to {difference:.1e} between random images, expected {tolerance:.0e} at most"
+    )]
+    GradientProof {
+        /// How far its integral and the logits are apart, relative.
+        difference: f64,
+        /// What was allowed.
+        tolerance: f64,
+    },
+    /// The forward graph is not the network.
+    #[error(
+        "logits of the forward graph and of the whole network differ by {difference:e}, expected at most {tolerance:e}"
+    )]
+    ForwardProof {
+        /// Largest difference, relative.
+        difference: f32,
+        /// What was allowed.
+        tolerance: f32,
+    },
+    /// A gradient that gives no numbers.
+    #[error("the gradient holds {found} on random images, expected finite numbers")]
+    GradientNotFinite {
+        /// NaN or an infinity.
+        found: f32,
+    },
     /// A weight that is no number.
     #[error("weight \"{tensor}\" holds NaN")]
     NanWeight {

@@ -18,6 +18,9 @@ mod emitter;
 pub mod error;
 mod forward;
 mod kernel;
+mod layout;
+mod places;
+pub mod proof;
 mod rules;
 mod step;
 mod tape;
@@ -46,6 +49,11 @@ impl Gradients {
     }
 }
 
+/// The forward graph in a bundle.
+pub const FORWARD: &str = "gradient/forward.onnx";
+/// The backward graph in a bundle.
+pub const BACKWARD: &str = "gradient/backward.onnx";
+
 /// The backward graph's input that goes with these logits.
 pub fn cotangent_name(logits: &str) -> String {
     format!("cotangent.{logits}")
@@ -63,5 +71,13 @@ pub fn gradient_name(input: &str) -> String {
 /// the tensor.
 pub fn derive(plan: &Plan) -> Result<Gradients, GradientError> {
     let logits: Vec<String> = plan.exits.iter().map(|exit| exit.logits.clone()).collect();
-    assembly::assemble(&plan.model, &plan.input.name, &logits)
+    derive_from(&plan.model, &plan.input.name, &logits)
+}
+
+/// Derives the gradient of `logits`, tensors of a folded `model`, with respect to its input.
+///
+/// # Errors
+/// As [`derive`].
+pub fn derive_from(model: &Model, input: &str, logits: &[String]) -> Result<Gradients, GradientError> {
+    assembly::assemble(model, input, logits)
 }

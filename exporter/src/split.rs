@@ -4,14 +4,15 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use offramp_models::manifest::{DataFile, SCHEMA_VERSION};
+use offramp_models::manifest::{DataFile, Extra, SCHEMA_VERSION};
 use offramp_models::{Bundle, Manifest, Segment};
 use offramp_runtime::backend::Backend;
 
+use crate::gradient::proof::{self, GradientVerification};
 use crate::plan::{Plan, PlannedPart};
 use crate::staging::Staging;
 use crate::verify::{self, Verification, VerifyOptions};
-use crate::{ExportError, plan};
+use crate::{ExportError, gradient, plan};
 
 /// How to write and prove.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub struct SplitOptions {
     pub name: Option<String>,
     /// Replace a bundle that is there.
     pub force: bool,
+    /// Whether gradient graphs are written, and proved with the bundle.
+    pub gradients: bool,
     /// How the bundle is proved.
     pub verify: VerifyOptions,
 }
@@ -33,6 +36,8 @@ pub struct Written {
     pub bundle: Bundle,
     /// The proof, unless none was asked for.
     pub verification: Option<Verification>,
+    /// The proof of the gradient graphs, where they were asked for with a proof.
+    pub gradient_verification: Option<GradientVerification>,
     /// Time for reading, cutting and writing.
     pub split_time: Duration,
     /// Time for the proof.
@@ -44,7 +49,8 @@ pub struct Written {
 /// Nothing appears at `target` unless everything succeeded.
 ///
 /// # Errors
-/// Any [`ExportError`]; `Proof` when composed segments and whole network differ.
+/// Any [`ExportError`]; `Proof` when composed segments and whole network differ, `Gradient` for a network without one,
+/// `GradientProof` and `ForwardProof` for gradient graphs that do not hold.
 pub fn split(
     model: &Path,
     target: &Path,
@@ -54,24 +60,34 @@ pub fn split(
     let started = Instant::now();
     let staging = Staging::new(target, options.force)?;
     let plan = plan::plan(model, &options.plan)?;
-    write(&plan, options.name.as_deref(), staging.path()).map_err(|error| staging.tell(error))?;
+    let extras = if options.gradients { write_gradients(&plan, staging.path()) } else { Ok(Vec::new()) };
+    let extras = extras.map_err(|error| staging.tell(error))?;
+    write(&plan, options.name.as_deref(), extras, staging.path()).map_err(|error| staging.tell(error))?;
     let split_time = started.elapsed();
 
     let started = Instant::now();
-    let verification = match backend {
-        Some(backend) => {
-            let proved = verify::verify(&Bundle::open(staging.path())?, model, backend, &options.verify)?;
+    let (mut verification, mut gradient_verification) = (None, None);
+    if let Some(backend) = backend {
+        let bundle = Bundle::open(staging.path())?;
+        let proved = verify::verify(&bundle, model, backend, &options.verify)?;
+        proved.require()?;
+        verification = Some(proved);
+        if options.gradients {
+            let [forward, backward] =
+                [gradient::FORWARD, gradient::BACKWARD].map(|file| staging.path().join(file));
+            let files = [forward.as_path(), backward.as_path()];
+            let proved = proof::verify(files, bundle.manifest(), model, backend, &options.verify)?;
             proved.require()?;
-            Some(proved)
+            gradient_verification = Some(proved);
         }
-        None => None,
-    };
+    }
     let proof_time = started.elapsed();
     staging.publish()?;
-    Ok(Written { bundle: Bundle::open(target)?, verification, split_time, proof_time })
+    let bundle = Bundle::open(target)?;
+    Ok(Written { bundle, verification, gradient_verification, split_time, proof_time })
 }
 
-fn write(plan: &Plan, name: Option<&str>, folder: &Path) -> Result<(), ExportError> {
+fn write(plan: &Plan, name: Option<&str>, extras: Vec<Extra>, folder: &Path) -> Result<(), ExportError> {
     let segments_folder = folder.join("segments");
     fs::create_dir(&segments_folder)
         .map_err(|source| ExportError::Write { path: segments_folder.clone(), source })?;
@@ -85,13 +101,32 @@ fn write(plan: &Plan, name: Option<&str>, folder: &Path) -> Result<(), ExportErr
         classes: plan.classes.clone(),
         exits: plan.exits.clone(),
         segments: segments.collect::<Result<_, _>>()?,
-        extras: Vec::new(),
+        extras,
     };
     manifest.validate()?;
     let path = folder.join(offramp_models::bundle::MANIFEST);
     let text = serde_json::to_string_pretty(&manifest)
         .map_err(|source| ExportError::Write { path: path.clone(), source: source.into() })?;
     fs::write(&path, text + "\n").map_err(|source| ExportError::Write { path, source })
+}
+
+/// Writes the gradient graphs and says where they are.
+fn write_gradients(plan: &Plan, folder: &Path) -> Result<Vec<Extra>, ExportError> {
+    let gradients = gradient::derive(plan)?;
+    let home = folder.join("gradient");
+    fs::create_dir(&home).map_err(|source| ExportError::Write { path: home.clone(), source })?;
+    let mut extras = Vec::new();
+    for (model, file, kind) in [
+        (&gradients.forward, gradient::FORWARD, Extra::GRADIENT_FORWARD),
+        (&gradients.backward, gradient::BACKWARD, Extra::GRADIENT_BACKWARD),
+    ] {
+        let written = model.write(folder.join(file))?;
+        let extra = |file: String, sha256, kind: &str| Extra { file, sha256, kind: kind.to_owned() };
+        extras.push(extra(file.to_owned(), written.sha256, kind));
+        let data = written.data.map(|data| extra(format!("{file}.data"), data.sha256, Extra::GRADIENT_DATA));
+        extras.extend(data);
+    }
+    Ok(extras)
 }
 
 fn write_segment(index: usize, part: &PlannedPart, folder: &Path) -> Result<Segment, ExportError> {

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use offramp_graph::ir::{Dim, ElementType, Model, ValueInfo};
 use offramp_models::{Bundle, DType, Exit, Input, Layout, Manifest, Sha256};
-use offramp_runtime::backend::{Backend, Description, GraphSource, HostTensor, Origin, RunnerOptions, Value};
+use offramp_runtime::backend::{
+    Backend, Description, GraphSource, HostTensor, Origin, Runner, RunnerOptions, Value,
+};
 use offramp_runtime::pipeline::{Feed, Pipeline};
 use offramp_runtime::prepare::{self, PrepareOptions};
 use rand::{Rng as _, RngCore as _, SeedableRng as _};
@@ -114,32 +116,9 @@ pub fn verify(
     options: &VerifyOptions,
 ) -> Result<Verification, ExportError> {
     let manifest = bundle.manifest();
-    let whole = whole(model, manifest)?;
     let prepare_options = PrepareOptions { threads: options.threads, ..PrepareOptions::default() };
     let prepared = prepare::prepare(bundle, backend, &prepare_options, &mut |_| {})?;
-    let rewritten;
-    let origin = match whole {
-        Whole::AsIs => Origin::File(model),
-        Whole::Rewritten(with_logits) => {
-            rewritten = with_logits.to_bytes()?;
-            Origin::Bytes(&rewritten)
-        }
-    };
-    let source = GraphSource { label: "the whole network".to_owned(), origin };
-    let runner = backend.prepare(
-        &source,
-        &RunnerOptions {
-            threads: options.threads,
-            host_outputs: manifest.exits.iter().map(|exit| exit.logits.clone()).collect(),
-            ..RunnerOptions::default()
-        },
-    )?;
-
-    let position = |exit: &Exit| {
-        let found = runner.outputs().iter().position(|output| output.name == exit.logits);
-        found.ok_or_else(|| other("logits", &exit.logits, "not an output".to_owned()))
-    };
-    let outputs = manifest.exits.iter().map(position).collect::<Result<Vec<_>, _>>()?;
+    let whole = Reference::new(model, manifest, backend, options.threads)?;
 
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
     let mut exits: Vec<ExitDifference> =
@@ -149,15 +128,10 @@ pub fn verify(
         let batch = manifest.input.fixed_batch().unwrap_or(1 + round);
         images += batch;
         let image = Noise::draw(&manifest.input, batch, &mut rng);
-        let input = runner.allocate(0, batch)?;
-        input.write(image.view())?;
-        let mut bound = runner.bind(&[input], batch)?;
-        bound.run()?;
+        let references = whole.logits(image.view(), batch)?;
         let composed = compose(&prepared.pipeline, image.view(), batch)?;
         for (exit, row) in exits.iter_mut().enumerate() {
-            let mut reference = vec![0.0; batch * manifest.classes.count];
-            bound.outputs()[outputs[exit]].read(&mut reference)?;
-            for (a, b) in reference.iter().zip(&composed[exit]) {
+            for (a, b) in references[exit].iter().zip(&composed[exit]) {
                 if let Some(found) = [*a, *b].into_iter().find(|logit| !logit.is_finite()) {
                     return Err(ExportError::NotFinite { exit, found });
                 }
@@ -168,6 +142,57 @@ pub fn verify(
     }
     let backend = backend.describe();
     Ok(Verification { backend, images, seed: options.seed, tolerance: options.tolerance, exits })
+}
+
+/// The whole network, ready to run.
+pub(crate) struct Reference {
+    runner: Box<dyn Runner>,
+    /// Positions of the exits' logits among its outputs.
+    outputs: Vec<usize>,
+    classes: usize,
+}
+
+impl Reference {
+    /// The network of `model`, with the logits of `manifest` as outputs.
+    pub(crate) fn new(
+        model: &Path,
+        manifest: &Manifest,
+        backend: &dyn Backend,
+        threads: Option<usize>,
+    ) -> Result<Self, ExportError> {
+        let rewritten;
+        let origin = match whole(model, manifest)? {
+            Whole::AsIs => Origin::File(model),
+            Whole::Rewritten(with_logits) => {
+                rewritten = with_logits.to_bytes()?;
+                Origin::Bytes(&rewritten)
+            }
+        };
+        let source = GraphSource { label: "the whole network".to_owned(), origin };
+        let host_outputs = manifest.exits.iter().map(|exit| exit.logits.clone()).collect();
+        let options = RunnerOptions { threads, host_outputs, ..RunnerOptions::default() };
+        let runner = backend.prepare(&source, &options)?;
+        let position = |exit: &Exit| {
+            let found = runner.outputs().iter().position(|output| output.name == exit.logits);
+            found.ok_or_else(|| other("logits", &exit.logits, "not an output".to_owned()))
+        };
+        let outputs = manifest.exits.iter().map(position).collect::<Result<_, _>>()?;
+        Ok(Self { runner, outputs, classes: manifest.classes.count })
+    }
+
+    /// Logits of all exits for `images`, one list each.
+    pub(crate) fn logits(&self, images: HostTensor<'_>, batch: usize) -> Result<Vec<Vec<f32>>, ExportError> {
+        let input = self.runner.allocate(0, batch)?;
+        input.write(images)?;
+        let mut bound = self.runner.bind(&[input], batch)?;
+        bound.run()?;
+        let read = |output: &usize| {
+            let mut row = vec![0.0; batch * self.classes];
+            bound.outputs()[*output].read(&mut row)?;
+            Ok(row)
+        };
+        self.outputs.iter().map(read).collect()
+    }
 }
 
 enum Whole {
@@ -246,36 +271,39 @@ pub fn compose(
     Ok(logits)
 }
 
-enum Noise {
+pub(crate) enum Noise {
     Float32(Vec<f32>),
     Uint8(Vec<u8>),
 }
 
 impl Noise {
-    fn draw(input: &Input, batch: usize, rng: &mut ChaCha8Rng) -> Self {
+    pub(crate) fn draw(input: &Input, batch: usize, rng: &mut ChaCha8Rng) -> Self {
         let elements = input.spec().elements_per_image() / input.fixed_batch().unwrap_or(1) * batch;
         if input.dtype == DType::Uint8 {
             let mut bytes = vec![0; elements];
             rng.fill_bytes(&mut bytes);
             return Self::Uint8(bytes);
         }
-        let [low, high] = input.range;
-        let (channels, height, width) = input.chw();
-        let normalise = |position: usize, value: f32| {
-            let channel = match input.layout {
-                Layout::Nchw => position / (height * width) % channels,
-                Layout::Nhwc => position % channels,
-            };
-            match (&input.mean, &input.std) {
-                (Some(mean), Some(std)) => (value - mean[channel]) / std[channel],
-                _ => value,
-            }
-        };
-        let value = |position| normalise(position, low + (high - low) * rng.random::<f32>());
-        Self::Float32((0..elements).map(value).collect())
+        let pixel = |position| Self::pixel(input, position, rng.random());
+        Self::Float32((0..elements).map(pixel).collect())
     }
 
-    fn view(&self) -> HostTensor<'_> {
+    /// The network's value at `position` for a `shade` from black, 0, to white, 1.
+    pub(crate) fn pixel(input: &Input, position: usize, shade: f32) -> f32 {
+        let [low, high] = input.range;
+        let (channels, height, width) = input.chw();
+        let value = low + (high - low) * shade;
+        let channel = match input.layout {
+            Layout::Nchw => position / (height * width) % channels,
+            Layout::Nhwc => position % channels,
+        };
+        match (&input.mean, &input.std) {
+            (Some(mean), Some(std)) => (value - mean[channel]) / std[channel],
+            _ => value,
+        }
+    }
+
+    pub(crate) fn view(&self) -> HostTensor<'_> {
         match self {
             Self::Float32(values) => HostTensor::Float32(values),
             Self::Uint8(values) => HostTensor::Uint8(values),

@@ -146,6 +146,7 @@ fn composed_logits_match(backend: &dyn Backend) {
             plan: PlanOptions::default(),
             name: None,
             force: false,
+            gradients: false,
             verify: VerifyOptions::default(),
         };
         let written = split(&model, &folder.path().join("bundle"), &options, Some(backend))
@@ -190,6 +191,7 @@ fn networks_that_give_no_numbers_or_cannot_run_are_not_proved() {
             plan: PlanOptions::default(),
             name: None,
             force: false,
+            gradients: false,
             verify: VerifyOptions::default(),
         };
         let target = folder.path().join("bundle");

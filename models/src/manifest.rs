@@ -171,6 +171,22 @@ pub struct Extra {
     pub file: String,
     /// Digest of that file.
     pub sha256: Sha256,
-    /// What it is: `tail`, `wire`, `gradient` or `policy`.
+    /// What it is: `tail`, `wire`, `policy`, or one of the constants of this type.
     pub kind: String,
+}
+
+impl Extra {
+    /// Image to logits and residuals.
+    pub const GRADIENT_FORWARD: &str = "gradient_forward";
+    /// Cotangents of the logits and residuals to the image's gradient.
+    pub const GRADIENT_BACKWARD: &str = "gradient_backward";
+    /// Weights kept outside a gradient graph because protobuf stops at 2 GiB.
+    pub const GRADIENT_DATA: &str = "gradient_data";
+}
+
+impl Manifest {
+    /// The first extra of this kind.
+    pub fn extra(&self, kind: &str) -> Option<&Extra> {
+        self.extras.iter().find(|extra| extra.kind == kind)
+    }
 }

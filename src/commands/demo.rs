@@ -56,6 +56,7 @@ impl Demo {
             plan: PlanOptions { classes: Some(names), ..PlanOptions::default() },
             name: None,
             force: false,
+            gradients: false,
             verify: VerifyOptions { threads, ..VerifyOptions::default() },
         };
         let cache = folder.path().join("prepared");

@@ -39,6 +39,9 @@ pub struct Split {
     /// Replace a bundle that is there
     #[arg(long)]
     force: bool,
+    /// Also write the graphs that give the gradient of any loss with respect to the image
+    #[arg(long)]
+    gradients: bool,
     /// Do not prove that composed segments equal the whole network
     #[arg(long)]
     no_proof: bool,
@@ -102,6 +105,7 @@ impl Split {
             plan: self.network.options(),
             name: self.name.clone(),
             force: self.force,
+            gradients: self.gradients,
             verify: VerifyOptions {
                 tolerance: self.tolerance,
                 threads: self.backend.thread_count(),
@@ -128,6 +132,8 @@ impl Split {
             "split_s": written.split_time.as_secs_f64(),
             "proof_s": written.verification.as_ref().map(|_| written.proof_time.as_secs_f64()),
             "proof": written.verification,
+            "extras": bundle.manifest().extras,
+            "gradient_proof": written.gradient_verification,
         }))
     }
 
@@ -147,6 +153,12 @@ impl Split {
             Some(proof) => super::verify::sentence(proof),
             None => "not proved (--no-proof)".to_owned(),
         });
+        if let Some(proof) = &written.gradient_verification {
+            lines.push(format!(
+                "gradient graphs explain the logits between random images to {:.1e}, tolerance {:.0e}",
+                proof.difference, proof.tolerance
+            ));
+        }
         output::text(lines.join("\n"))
     }
 }
@@ -189,7 +201,13 @@ pub fn explain(error: ExportError) -> anyhow::Error {
         ExportError::UnknownExit { .. } => "`offramp inspect` lists the outputs of a network",
         ExportError::Exists { bundle: true, .. } => "--force replaces the bundle",
         ExportError::Exists { bundle: false, .. } => "choose another folder: only bundles are replaced",
-        ExportError::Proof { .. } => "nothing was written; --tolerance allows more",
+        ExportError::Proof { .. } | ExportError::ForwardProof { .. } => {
+            "nothing was written; --tolerance allows more"
+        }
+        ExportError::GradientProof { .. } | ExportError::GradientNotFinite { .. } => {
+            "nothing was written; leave --gradients out to run the network"
+        }
+        ExportError::Gradient(_) => "leave --gradients out: the network runs without",
         ExportError::Manifest(ManifestError::Count { what: what @ ("mean" | "std"), expected, found }) => {
             let message =
                 format!("--{what} has {found} numbers, the network's input has {expected} channels");

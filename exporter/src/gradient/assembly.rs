@@ -10,7 +10,7 @@ use offramp_models::DType;
 use super::absorb::absorb;
 use super::emitter::{Emitter, ints, target};
 use super::forward::Forward;
-use super::{GradientError, Gradients, cotangent_name, gradient_name, tape};
+use super::{GradientError, Gradients, cotangent_name, gradient_name, layout, tape};
 
 /// The oldest operator set that has all operators the rules emit.
 const OLDEST: i64 = 9;
@@ -34,11 +34,29 @@ pub(super) fn assemble(model: &Model, input: &str, logits: &[String]) -> Result<
     }
 
     let forward = Forward::new(&network, shapes);
-    let mut emitter = Emitter::new(opset, taken.into_iter().chain(reserved).collect());
+    let mut emitter = Emitter::new(taken.into_iter().chain(reserved).collect());
     let pairs: Vec<_> = logits.iter().map(|logits| (logits.clone(), cotangent_name(logits))).collect();
     let found = tape::walk(&forward, &mut emitter, &pairs, input)?;
     let output = named(&mut emitter, found, input);
     let crossing = crossing(&forward, &mut emitter, &output, input, logits)?;
+
+    let mut network = network.clone();
+    let mut blocks = HashSet::new();
+    layout::keep(
+        &mut network.graph.nodes,
+        &mut blocks,
+        |name| forward.shapes.get(name),
+        |name| emitter.name(&format!("joined.{name}")),
+    );
+    let Emitter { nodes, forms, .. } = &mut emitter;
+    let (mut nodes, forms) = (std::mem::take(nodes), std::mem::take(forms));
+    layout::keep(
+        &mut nodes,
+        &mut blocks,
+        |name| forms.get(name).or_else(|| forward.shapes.get(name)),
+        |name| emitter.name(&format!("joined.{name}")),
+    );
+    (emitter.nodes, emitter.forms) = (nodes, forms);
 
     let backward = Model {
         ir_version: network.ir_version,
@@ -47,7 +65,7 @@ pub(super) fn assemble(model: &Model, input: &str, logits: &[String]) -> Result<
         graph: backward_graph(&forward, emitter, logits, &crossing.infos, input, output)?,
         ..Model::default()
     };
-    Ok(Gradients { forward: forward_model(&network, &forward.shapes, logits, crossing)?, backward })
+    Ok(Gradients { forward: forward_model(network, &forward.shapes, logits, crossing)?, backward })
 }
 
 /// Calls the gradient by its name.
@@ -178,23 +196,24 @@ fn backward_graph(
     let cotangents = logits.iter().map(|logits| describe(&cotangent_name(logits), logits));
     let mut inputs = cotangents.collect::<Result<Vec<_>, _>>()?;
     inputs.extend(residuals.iter().cloned());
+    let inner = emitter.nodes.iter().flat_map(|node| &node.outputs).filter(|name| **name != output);
+    let value_info = inner.filter_map(|name| info(name, emitter.forms.get(name)?).ok()).collect();
     Ok(Graph {
         name: "gradient".to_owned(),
+        value_info,
         nodes: emitter.nodes,
         initializers: emitter.constants,
         inputs,
         outputs: vec![describe(&output, input)?],
-        value_info: Vec::new(),
     })
 }
 
 fn forward_model(
-    network: &Model,
+    mut model: Model,
     shapes: &Shapes,
     logits: &[String],
     crossing: Crossing,
 ) -> Result<Model, GradientError> {
-    let mut model = network.clone();
     let graph = &mut model.graph;
     graph.nodes.extend(crossing.nodes);
     graph.initializers.extend(crossing.constants);

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use offramp_graph::ir::{Attribute, ElementType, Initializer, Node, Tensor};
-use offramp_graph::shape::Extent;
+use offramp_graph::shape::{Extent, TensorShape};
 use offramp_models::DType;
 
 /// Attributes of a node about to be emitted.
@@ -13,9 +13,10 @@ pub(super) type Attributes<'a> = &'a [(&'a str, Attribute)];
 /// Nodes and constants emitted so far. All their names begin with `gradient.`, so that the backward graph can be
 /// fused with the forward graph.
 pub(super) struct Emitter {
-    pub opset: i64,
     pub nodes: Vec<Node>,
     pub constants: Vec<Initializer>,
+    /// Forms of emitted tensors. Engines do not follow the batch through a reshape, and fuse less where they have lost it.
+    pub forms: HashMap<String, TensorShape>,
     known: HashMap<Key, String>,
     taken: HashSet<String>,
 }
@@ -25,8 +26,8 @@ type Key = (i32, Vec<usize>, Bytes);
 
 impl Emitter {
     /// An empty graph that avoids the names in `taken`.
-    pub fn new(opset: i64, taken: HashSet<String>) -> Self {
-        Self { opset, nodes: Vec::new(), constants: Vec::new(), known: HashMap::new(), taken }
+    pub fn new(taken: HashSet<String>) -> Self {
+        Self { nodes: Vec::new(), constants: Vec::new(), forms: HashMap::new(), known: HashMap::new(), taken }
     }
 
     /// A node with one output, named after `wish`; returns the output's name.

@@ -152,6 +152,15 @@ impl<'a> Step<'a> {
         }
     }
 
+    /// Numbers among the attributes.
+    pub fn floats_attribute(&self, name: &'static str) -> Result<Option<&'a [f32]>, GradientError> {
+        match self.attribute(name) {
+            None => Ok(None),
+            Some(Attribute::Floats(floats)) => Ok(Some(floats)),
+            Some(_) => Err(self.wrong(name)),
+        }
+    }
+
     /// A text among the attributes.
     pub fn text(&self, name: &'static str) -> Result<Option<&'a [u8]>, GradientError> {
         match self.attribute(name) {
@@ -199,6 +208,13 @@ impl<'a> Step<'a> {
     pub fn emit_with(&mut self, op: &str, inputs: &[&str], attributes: Attributes<'_>) -> String {
         let wish = format!("{}.{op}", self.output());
         self.emitter.node(&wish, op, inputs, attributes)
+    }
+
+    /// Says that an emitted tensor has the form of the first output.
+    pub fn shaped_as_output(&mut self, tensor: &str) {
+        if let Some(shape) = self.forward.shapes.get(self.output()) {
+            self.emitter.forms.insert(tensor.to_owned(), shape.clone());
+        }
     }
 
     /// A constant of one float32 that stretches over anything.

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use offramp_graph::ir::{ElementType, Node};
+use offramp_graph::shape::TensorShape;
 use offramp_models::DType;
 
 use super::GradientError;
@@ -41,6 +42,10 @@ pub(super) fn walk(
         rule(&mut step)?;
         for (tensor, cotangent) in step.finish() {
             if forward.is_reached(&tensor) {
+                if let Some(shape) = forward.shapes.get(&tensor) {
+                    let shape = TensorShape { dtype: ElementType::Known(DType::Float32), ..shape.clone() };
+                    emitter.forms.insert(cotangent.clone(), shape);
+                }
                 cotangents.add(&tensor, cotangent);
             }
         }
@@ -56,7 +61,12 @@ impl Cotangents {
     /// The sum of what was found for `tensor`. Sums are of two: engines fuse those into the convolutions before them.
     fn take(&mut self, tensor: &str, emitter: &mut Emitter) -> Option<String> {
         let found = self.0.remove(tensor)?;
-        found.into_iter().reduce(|sum, next| emitter.node(tensor, "Add", &[&sum, &next], &[]))
+        let form = found.first().and_then(|first| emitter.forms.get(first)).cloned();
+        found.into_iter().reduce(|sum, next| {
+            let sum = emitter.node(tensor, "Add", &[&sum, &next], &[]);
+            emitter.forms.extend(form.clone().map(|form| (sum.clone(), form)));
+            sum
+        })
     }
 }
 

@@ -41,6 +41,15 @@ impl Windows {
         Ok(windows)
     }
 
+    /// One window that covers an image of these extents.
+    pub fn whole(step: &Step<'_>, image: &[Extent]) -> Result<Self, GradientError> {
+        let image = known(step, image)?;
+        let rank = image.len();
+        let ones = vec![1; rank];
+        let (strides, dilations, positions) = (image.clone(), ones.clone(), ones);
+        Ok(Self { kernel: image.clone(), strides, dilations, before: vec![0; rank], image, positions })
+    }
+
     /// Spatial axes.
     pub fn rank(&self) -> usize {
         self.kernel.len()

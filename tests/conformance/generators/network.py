@@ -6,7 +6,7 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 # The oldest IR version that carries the operator set: what an exporter of its day wrote.
-IR_VERSIONS = {9: 4, 11: 6, 13: 7, 15: 8, 17: 8, 18: 8, 20: 9}
+IR_VERSIONS = {9: 4, 10: 5, 11: 6, 13: 7, 14: 7, 15: 8, 17: 8, 18: 8, 20: 9, 21: 10}
 
 
 class Network:
