@@ -128,7 +128,8 @@ fn find_hint(error: &anyhow::Error) -> Option<String> {
         BackendError::Provider { .. } => {
             "`offramp doctor` lists the providers of this machine; --backend ort runs on the CPU"
         }
-        BackendError::Operator { .. } => "try another --backend",
+        BackendError::Operator { .. } | BackendError::Run(_) => "try another --backend",
+        BackendError::Elsewhere { .. } => "--backend ort runs the network on the CPU, and says so",
         _ => return None,
     };
     Some(advice.to_owned())

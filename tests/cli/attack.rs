@@ -1,0 +1,163 @@
+//! Adversarial and corrupted sets, from flags to files that other commands read.
+
+use serde_json::Value;
+
+use super::{bundle, json, offramp, refusal, text};
+
+#[test]
+fn an_adversarial_set_does_what_its_manifest_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bundle, set) = (bundle(folder.path()), folder.path().join("adv.npz"));
+    let pictures = folder.path().join("pictures");
+    let common = [text(&bundle), "--backend", "tract", "--json"];
+    let crafted = json(
+        &[
+            &[
+                "attack",
+                "--method",
+                "pgd",
+                "--epsilon",
+                "8/255",
+                "--iterations",
+                "4",
+                "--input",
+                "shapes:test:12",
+            ],
+            &common[..],
+            &["-o", text(&set), "--images", text(&pictures), "--batch", "5"],
+        ]
+        .concat(),
+    );
+    let summary = &crafted["summary"];
+    let benign = json(&[&["run", "--input", "shapes:test:12"], &common[..]].concat());
+    let stored = json(&[&["run", "--input", text(&set)], &common[..]].concat());
+    assert_eq!(summary["accuracy"], serde_json::json!([benign["accuracy"], stored["accuracy"]]));
+    assert_eq!(summary["mean_exit"], serde_json::json!([benign["mean_exit"], stored["mean_exit"]]));
+    assert!(stored["accuracy"].as_f64() < benign["accuracy"].as_f64(), "{summary}");
+    let linf = summary["size"]["max"]["linf"].as_f64().unwrap();
+    assert!(linf > 7.0 / 255.0 && linf < 8.5 / 255.0, "{linf}");
+    assert_eq!(crafted["surrogate"]["identity"], benign["bundle"]["identity"]);
+
+    let beside: Value = serde_json::from_slice(&std::fs::read(set.with_extension("json")).unwrap()).unwrap();
+    assert_eq!(beside, crafted);
+    assert_eq!(crafted["images"].as_array().unwrap().len(), 12);
+    let shown = json(&[&["run", "--input", text(&pictures)], &common[..]].concat());
+    assert_eq!(shown["mean_exit"], stored["mean_exit"], "the pictures are the set");
+}
+
+#[test]
+fn a_set_is_the_same_whatever_the_batch_and_another_with_another_seed() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = bundle(folder.path());
+    let craft = |name: &str, batch: &str, seed: &str| {
+        let set = folder.path().join(name);
+        json(&[
+            "attack",
+            text(&bundle),
+            "--method",
+            "deepsloth",
+            "--iterations",
+            "3",
+            "--input",
+            "shapes:test:6",
+            "--backend",
+            "tract",
+            "-o",
+            text(&set),
+            "--batch",
+            batch,
+            "--seed",
+            seed,
+            "--json",
+        ]);
+        std::fs::read(set).unwrap()
+    };
+    let first = craft("a.npz", "6", "1");
+    assert!(first == craft("b.npz", "4", "1"), "the batch shows");
+    assert!(first != craft("c.npz", "6", "2"), "the seed does not show");
+}
+
+#[test]
+fn gradient_graphs_in_the_bundle_and_derived_ones_attack_alike() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = bundle(folder.path());
+    let graphs = folder.path().join("graphs");
+    let model = super::root().join("models/zoo/shapes-sdn.onnx");
+    json(&["split", text(&model), "-o", text(&graphs), "--gradients", "--backend", "tract", "--json"]);
+    let craft = |bundle: &std::path::Path, name: &str| {
+        let set = folder.path().join(name);
+        let attack =
+            ["attack", text(bundle), "--method", "fgsm", "--input", "shapes:test:4", "--backend", "tract"];
+        json(&[&attack[..], &["-o", text(&set), "--json"]].concat());
+        std::fs::read(set).unwrap()
+    };
+    assert!(craft(&plain, "plain.npz") == craft(&graphs, "graphs.npz"));
+    std::fs::write(graphs.join("gradient/backward.onnx"), "tampered").unwrap();
+    let set = folder.path().join("none.npz");
+    let (status, message) =
+        refusal(&["attack", text(&graphs), "--method", "fgsm", "--input", "shapes:test:4", "-o", text(&set)]);
+    assert_eq!(status, 1, "{message}");
+    assert!(message.contains("gradient/backward.onnx") && !set.exists(), "{message}");
+}
+
+#[test]
+fn what_cannot_be_attacked_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bundle, set) = (bundle(folder.path()), folder.path().join("adv.npz"));
+    let attack = ["attack", text(&bundle), "-o", text(&set), "--backend", "tract"];
+    let data = ["--input", "shapes:test:2"];
+    let unlabelled = folder.path().join("unlabelled");
+    let images = ["--method", "fgsm", "--images", text(&unlabelled), "--input", "shapes:test:2"];
+    assert!(offramp(&[&attack[..], &images].concat()).status.success());
+    std::fs::remove_file(&set).unwrap();
+    let cases: Vec<(Vec<&str>, i32, &str)> = vec![
+        (
+            [&["--method", "pgd", "--epsilon", "2"], &data[..]].concat(),
+            2,
+            "epsilon is a number above 0 and at most 1",
+        ),
+        ([&["--method", "pgd", "--epsilon", "8/0"], &data[..]].concat(), 2, "a ratio like 8/255"),
+        ([&["--method", "pgd", "--alpha", "1"], &data[..]].concat(), 2, "pgd has no alpha"),
+        ([&["--method", "pgd", "--exits", "9"], &data[..]].concat(), 2, "exits 0 to 5"),
+        (
+            [&["--method", "pgd", "--exits", "last"], &data[..]].concat(),
+            2,
+            "expected final, avg, max, policy",
+        ),
+    ];
+    for (flags, status, expected) in cases {
+        let (found, message) = refusal(&[&attack[..], &flags].concat());
+        assert_eq!(found, status, "{flags:?}: {message}");
+        assert!(message.contains(expected), "{flags:?}: {message}");
+        assert!(!set.exists(), "{flags:?}");
+    }
+}
+
+#[test]
+fn corruption_keeps_labels_and_grows_with_severity() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = bundle(folder.path());
+    let accuracy = |kind: &str, severity: &str| {
+        let set = folder.path().join(format!("{kind}{severity}.npz"));
+        let corrupt =
+            ["corrupt", "shapes:test:60", "--kind", kind, "--severity", severity, "-o", text(&set), "--json"];
+        assert_eq!(json(&corrupt)["images"], 60);
+        let run = json(&[
+            "run",
+            text(&bundle),
+            "--input",
+            text(&set),
+            "--backend",
+            "tract",
+            "--exit",
+            "5",
+            "--json",
+        ]);
+        run["accuracy"].as_f64().unwrap()
+    };
+    let (mild, severe) = (accuracy("gaussian-noise", "1"), accuracy("gaussian-noise", "5"));
+    assert!(severe < mild, "{mild} {severe}");
+    let output =
+        offramp(&["corrupt", "shapes:test:1", "--kind", "brightness", "--severity", "6", "-o", "x.npz"]);
+    assert_eq!(output.status.code(), Some(2));
+}
