@@ -1,6 +1,6 @@
 //! Gradient graphs: how the logits of a network change with its image, as plain ONNX.
 //!
-//! [`derive`] writes a multi-exit network as two graphs that any engine runs. The *forward* graph takes the image and
+//! [`derive()`] writes a multi-exit network as two graphs that any engine runs. The *forward* graph takes the image and
 //! gives every exit's logits, in exit order, then *residuals*: tensors computed on the way that the way back needs. The
 //! *backward* graph takes `cotangent.<logits>` for every exit, in exit order, then the residuals, and gives
 //! `gradient.<input>`: the product of the cotangents with the Jacobian of all logits (a vector-Jacobian product), that
@@ -43,7 +43,7 @@ pub struct Gradients {
 }
 
 impl Gradients {
-    /// The operators that [`derive`] has a rule for, in order.
+    /// The operators that [`derive()`] has a rule for, in order.
     pub fn operators() -> impl Iterator<Item = &'static str> {
         rules::operators()
     }
@@ -77,7 +77,7 @@ pub fn derive(plan: &Plan) -> Result<Gradients, GradientError> {
 /// Derives the gradient of `logits`, tensors of a folded `model`, with respect to its input.
 ///
 /// # Errors
-/// As [`derive`].
+/// As [`derive()`].
 pub fn derive_from(model: &Model, input: &str, logits: &[String]) -> Result<Gradients, GradientError> {
     assembly::assemble(model, input, logits)
 }

@@ -312,6 +312,21 @@ fn batch_normalisation_is_absorbed_where_nothing_else_needs_the_convolution() {
 }
 
 #[test]
+fn means_spread_next_to_matrix_products_on_tract_too() {
+    let pool = [("kernel_shape", ints(&[2, 2])), ("strides", ints(&[2, 2]))];
+    let nodes = vec![
+        node("Conv", &["x", "w"], "c", &[]),
+        node("AveragePool", &["c"], "p", &pool),
+        node("Flatten", &["p"], "f", &[]),
+        node("MatMul", &["f", "v"], "y", &[]),
+    ];
+    let constants = vec![weights("w", &[1, 1, 1, 1], &[2.0]), weights("v", &[2, 1], &[1.0, 3.0])];
+    let model = network(&[1, 2, 4], nodes, constants, &["y"]);
+    let found = gradient_of(&model, &[0.0; 8], 1, &[("y", vec![4.0])]);
+    assert_eq!(found, [2.0, 2.0, 6.0, 6.0, 2.0, 2.0, 6.0, 6.0]);
+}
+
+#[test]
 fn what_stands_in_the_way_is_named() {
     let refused = |nodes, constants, outputs: &[&str]| {
         derived(&network(&[4], nodes, constants, outputs)).unwrap_err().to_string()

@@ -1,5 +1,6 @@
 //! One node on the way back: what a rule sees, and where it puts what it finds.
 
+use bytes::Bytes;
 use offramp_graph::ir::{Attribute, ElementType, Node, Tensor};
 use offramp_graph::shape::{Extent, ShapeError, TensorShape};
 use offramp_models::DType;
@@ -254,6 +255,31 @@ impl<'a> Step<'a> {
             return self.emit_with(op, &[tensor, &axes], &[keep]);
         }
         self.emit_with(op, &[tensor], &[("axes", Attribute::Ints(axes)), keep])
+    }
+
+    /// `tensor` times `weight`, with as many copies as `dims` says along axes of extent 1; `dims` holds 1 for others.
+    ///
+    /// By padding with the edge: of products with ones, `Expand` and `Tile` tract loses the stretching where a matrix
+    /// product is near.
+    pub fn stretch(&mut self, tensor: &str, dims: &[usize], weight: f32) -> String {
+        let scaled = match weight == 1.0 {
+            true => tensor.to_owned(),
+            false => {
+                let weight = self.scalar(weight);
+                self.emit("Mul", &[tensor, &weight])
+            }
+        };
+        if dims.iter().all(|extent| *extent == 1) {
+            return scaled;
+        }
+        let copies = dims.iter().map(|extent| extent.saturating_sub(1) as i64);
+        let pads: Vec<i64> = vec![0; dims.len()].into_iter().chain(copies).collect();
+        let edge = ("mode", Attribute::String(Bytes::from_static(b"edge")));
+        if self.opset >= 11 {
+            let pads = self.list(&pads);
+            return self.emit_with("Pad", &[&scaled, &pads], &[edge]);
+        }
+        self.emit_with("Pad", &[&scaled], &[edge, ("pads", Attribute::Ints(pads))])
     }
 
     /// Elements `start..end` of `axis`.

@@ -13,18 +13,15 @@ pub(super) fn spread(
     windows: &Windows,
     weight: f32,
 ) -> Result<String, GradientError> {
-    let count = windows.kernel.iter().product();
-    if windows.positions.iter().all(|positions| *positions == 1) {
-        let ones = step.floats(&[&[1, 1], windows.kernel.as_slice()].concat(), &vec![weight; count]);
-        let spread = step.emit("Mul", &[tensor, &ones]);
+    if !moves(windows) {
+        let spread = step.stretch(tensor, &[&[1, 1], windows.kernel.as_slice()].concat(), weight);
         return fit(step, &spread, windows);
     }
     let lead = lead(step)?;
     let apart: Vec<usize> = windows.positions.iter().flat_map(|positions| [*positions, 1]).collect();
     let apart = step.reshape(tensor, &with(lead, &apart))?;
     let within: Vec<usize> = windows.kernel.iter().flat_map(|extent| [1, *extent]).collect();
-    let ones = step.floats(&[&[1, 1], within.as_slice()].concat(), &vec![weight; count]);
-    let spread = step.emit("Mul", &[&apart, &ones]);
+    let spread = step.stretch(&apart, &[&[1, 1], within.as_slice()].concat(), weight);
     let together = step.reshape(&spread, &with(lead, &covered(windows)))?;
     fit(step, &together, windows)
 }

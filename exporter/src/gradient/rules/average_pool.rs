@@ -1,7 +1,8 @@
 //! `AveragePool` (ai.onnx 1 to 22): every element gets `dy / count` of each window that covers it, where `count` is the
 //! window's elements, without the padding unless `count_include_pad` is set.
 //!
-//! Windows that lie side by side spread by stretching; others by a convolution of every plane with ones.
+//! Windows that lie side by side spread by stretching; others by a convolution of every plane with ones,
+//! zeros put between the positions of windows that skip some.
 //! Source: linearity.
 
 use crate::gradient::GradientError;
@@ -48,12 +49,8 @@ pub(super) fn rule(step: &mut Step<'_>) -> Ruled {
         dims: [&[1, 1], windows.kernel.as_slice()].concat(),
         elements: vec![weight; windows.kernel.iter().product()],
     };
-    let spread = if windows.strides.iter().all(|stride| *stride == 1) {
-        conv::mirrored(step, &planes, &kernel, &windows)?
-    } else {
-        let ones = step.floats(&kernel.dims, &kernel.elements);
-        conv::transposed(step, &planes, &ones, 1, &windows)?
-    };
+    let (planes, windows) = conv::unstrided(step, &planes, windows)?;
+    let spread = conv::mirrored(step, &planes, &kernel, &windows)?;
     let spread = step.reshape(&spread, extents)?;
     step.give(0, spread);
     Ok(())

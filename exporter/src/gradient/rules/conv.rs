@@ -101,6 +101,40 @@ pub(super) fn transposed(
     Ok(step.pad(&spread, &none, &rest, 0.0))
 }
 
+/// `planes`, one element per position of `windows`, with zeros at the positions that their strides skip; and the windows
+/// that skip none.
+pub(super) fn unstrided(
+    step: &mut Step<'_>,
+    planes: &str,
+    mut windows: Windows,
+) -> Result<(String, Windows), GradientError> {
+    let rank = windows.rank();
+    if windows.strides.iter().all(|stride| *stride == 1) {
+        return Ok((planes.to_owned(), windows));
+    }
+    let extents = |spatial: Vec<usize>| -> Vec<Extent> {
+        let spatial = spatial.into_iter().map(Extent::Known);
+        [Extent::Unknown, Extent::Known(1)].into_iter().chain(spatial).collect()
+    };
+    let apart: Vec<usize> = windows.positions.iter().flat_map(|positions| [*positions, 1]).collect();
+    let apart = step.reshape(planes, &extents(apart))?;
+    let more = windows.strides.iter().flat_map(|stride| [0, stride - 1]);
+    let more: Vec<usize> = [0, 0].into_iter().chain(more).collect();
+    let padded = step.pad(&apart, &vec![0; more.len()], &more, 0.0);
+    let stretched =
+        windows.positions.iter().zip(&windows.strides).map(|(positions, stride)| positions * stride);
+    let mut together = step.reshape(&padded, &extents(stretched.collect()))?;
+    for axis in 0..rank {
+        let positions = (windows.positions[axis].max(1) - 1) * windows.strides[axis] + 1;
+        if windows.strides[axis] > 1 {
+            together = step.slice(&together, axis + 2, 0, positions);
+        }
+        windows.positions[axis] = positions;
+        windows.strides[axis] = 1;
+    }
+    Ok((together, windows))
+}
+
 /// Extents of `[batch, channels, ..]` as planes `[batch * channels, 1, ..]`.
 pub(super) fn planes(extents: &[Extent], spatial: &[usize]) -> Vec<Extent> {
     let known = |extent: &Extent| match extent {

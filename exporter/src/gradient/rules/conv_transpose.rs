@@ -22,8 +22,8 @@ pub(super) fn rule(step: &mut Step<'_>) -> Ruled {
     let rank = windows.rank();
     let inside = sizes(step, "output_padding", rank)?.unwrap_or_else(|| vec![0; rank]);
     let stated = step.ints("output_shape")?.is_some();
-    for axis in 0..rank {
-        let total = (windows.covered(axis) + inside[axis]).saturating_sub(windows.image[axis]);
+    for (axis, inside) in inside.iter().enumerate() {
+        let total = (windows.covered(axis) + inside).saturating_sub(windows.image[axis]);
         match step.text("auto_pad")? {
             Some(b"SAME_UPPER") => windows.before[axis] = total / 2,
             Some(b"SAME_LOWER") => windows.before[axis] = total - total / 2,
@@ -33,9 +33,9 @@ pub(super) fn rule(step: &mut Step<'_>) -> Ruled {
     }
     let mut upstream = upstream;
     let mut after = vec![0; rank];
-    for axis in 0..rank {
+    for (axis, after) in after.iter_mut().enumerate() {
         let back = windows.after(axis);
-        after[axis] = back.max(0) as usize;
+        *after = back.max(0) as usize;
         // Output padding that no window reaches.
         if back < 0 {
             let end = windows.covered(axis).saturating_sub(windows.before[axis]);

@@ -47,12 +47,10 @@ fn operand(step: &mut Step<'_>, at: usize, turned: bool, alpha: f32) -> Result<S
         (step.constant_floats(at), step.constant(at).map(|tensor| tensor.dims.as_slice()))
         && elements.len() == rows * columns
     {
-        let (dims, from): ([usize; 2], fn(usize, usize, usize, usize) -> usize) = match turned {
-            true => ([columns, rows], |i, j, _, columns| j * columns + i),
-            false => ([rows, columns], |i, j, _, columns| i * columns + j),
-        };
+        let place = |i: usize, j: usize| if turned { j * columns + i } else { i * columns + j };
+        let dims = if turned { [columns, rows] } else { [rows, columns] };
         let places = (0..dims[0]).flat_map(|i| (0..dims[1]).map(move |j| (i, j)));
-        let elements: Vec<f32> = places.map(|(i, j)| alpha * elements[from(i, j, rows, columns)]).collect();
+        let elements: Vec<f32> = places.map(|(i, j)| alpha * elements[place(i, j)]).collect();
         return Ok(step.floats(&dims, &elements));
     }
     let plain = step.input(at)?.to_owned();

@@ -10,8 +10,7 @@ pub(super) fn rule(step: &mut Step<'_>) -> Ruled {
     let spatial = known(step, step.extents(0)?.get(2..).unwrap_or_default())?;
     let count: usize = spatial.iter().product();
     let dims = [&[1, 1], spatial.as_slice()].concat();
-    let share = step.floats(&dims, &vec![1.0 / count.max(1) as f32; count]);
-    let spread = step.emit("Mul", &[&upstream, &share]);
+    let spread = step.stretch(&upstream, &dims, 1.0 / count.max(1) as f32);
     step.give(0, spread);
     Ok(())
 }

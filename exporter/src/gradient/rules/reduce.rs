@@ -23,8 +23,7 @@ fn spread(step: &mut Step<'_>, mean: bool) -> Ruled {
     let dims = stretch(step, extents, &axes)?;
     let count: usize = dims.iter().product();
     let each = if mean { 1.0 / count.max(1) as f32 } else { 1.0 };
-    let ones = step.floats(&dims, &vec![each; count]);
-    let spread = step.emit("Mul", &[&upstream, &ones]);
+    let spread = step.stretch(&upstream, &dims, each);
     step.give(0, spread);
     Ok(())
 }
