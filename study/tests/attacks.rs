@@ -1,5 +1,5 @@
 //! What every attack keeps, and what each is after, on a network whose gradient is known by hand.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at once")]
+#![expect(clippy::unwrap_used, reason = "a test may stop at once")]
 
 mod toy;
 

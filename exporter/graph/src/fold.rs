@@ -5,6 +5,7 @@
 //! not fused: that rounds. Nor is `DequantizeLinear` of constants evaluated: engines run on the quantised ones.
 
 mod bypass;
+mod crop;
 mod frontier;
 mod known;
 mod sweep;
@@ -55,7 +56,7 @@ pub enum FoldError {
 /// Folds `model`.
 ///
 /// `Constant` nodes and nodes of known whole numbers become initializers; a `Reshape` whose target holds the batch
-/// gets a constant one; `Identity`, `Dropout` of inference, and `Cast`, `Expand` and `Pad` that change nothing are
+/// gets a constant one; a `Pad` that crops becomes a `Slice` and what is left of it; `Identity`, `Dropout` of inference, and `Cast`, `Expand` and `Pad` that change nothing are
 /// dropped, then what nothing needs. Names of inputs and outputs stay; a tensor that must survive under its name is
 /// made an output first.
 ///
@@ -65,6 +66,7 @@ pub fn fold(mut model: Model) -> Result<Folded, FoldError> {
     let mut shapes = shape::infer(&model)?;
     let mut names = Names::of(&model.graph);
     target::fix(&mut model, &shapes, &mut names);
+    crop::crop(&mut model, &shapes, &mut names);
     known::materialise(&mut model.graph, &shapes);
     sweep::sweep(&mut model.graph);
     bypass::bypass(&mut model, &shapes);

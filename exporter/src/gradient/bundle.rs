@@ -4,7 +4,7 @@ use offramp_graph::ir::Model;
 use offramp_graph::{fold, fuse};
 use offramp_models::{Bundle, BundleError};
 
-use super::{GradientError, Gradients, assembly};
+use super::{GradientError, Gradients, derive_from};
 
 /// A bundle whose gradient cannot be derived.
 #[derive(Debug, thiserror::Error)]
@@ -41,5 +41,5 @@ pub fn derive_from_segments(bundle: &Bundle) -> Result<Gradients, BundleGradient
     };
     let logits: Vec<String> = manifest.exits.iter().map(|exit| exit.logits.clone()).collect();
     let folded = fold::fold(whole)?;
-    Ok(assembly::assemble(&folded.model, &manifest.input.name, &logits)?)
+    Ok(derive_from(&folded.model, &manifest.input.name, &logits)?)
 }

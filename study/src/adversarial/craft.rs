@@ -92,7 +92,7 @@ pub enum CraftError {
         /// The last of the batch.
         last: usize,
         /// Why.
-        source: AttackError,
+        source: Box<AttackError>,
     },
     /// A network that insists on another batch.
     #[error("the network takes {expected} images at once, got a batch of {found}")]
@@ -155,14 +155,22 @@ pub fn craft(
                 progress(Progress { done, of: universal.iterations })
             };
             let made = universal.craft(oracle, material.batch(), batch, &mut step);
-            Some(made.map_err(|source| CraftError::Attack { first: 0, last: crafting - 1, source })?)
+            Some(made.map_err(|error| CraftError::Attack {
+                first: 0,
+                last: crafting - 1,
+                source: error.into(),
+            })?)
         }
     };
     for number in 0..batches {
         let first = number * batch;
         let count = batch.min(data.len() - first);
         let mut material = workshop.material(oracle, first, count, batch)?;
-        let failed = |source| CraftError::Attack { first, last: first + count - 1, source };
+        let failed = |source: AttackError| CraftError::Attack {
+            first,
+            last: first + count - 1,
+            source: source.into(),
+        };
         let crafted = match (&prepared.walk, &perturbation) {
             (Walk::PerImage(attack), _) => {
                 let mut steps = 0;
@@ -246,7 +254,7 @@ impl Workshop<'_> {
             let failed = |source: OracleError| CraftError::Attack {
                 first: indices[0],
                 last: indices[indices.len() - 1],
-                source: source.into(),
+                source: Box::new(source.into()),
             };
             let logits = ask(oracle, pixels).map_err(failed)?;
             for (position, logits) in logits.of_images().enumerate() {

@@ -6,10 +6,6 @@ use offramp_runtime::backend::{Backend, BackendError, Origin};
 
 use super::{GraphOracle, OracleError};
 
-/// Where a bundle keeps its gradient graphs.
-const FORWARD: &str = "gradient/forward.onnx";
-const BACKWARD: &str = "gradient/backward.onnx";
-
 /// A bundle that cannot be asked for gradients.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -50,7 +46,7 @@ impl GraphOracle {
             let extra = manifest.extras.iter().find(|extra| extra.file == file)?;
             Some(bundle.dir().join(&extra.file))
         };
-        if let (Some(forward), Some(backward)) = (listed(FORWARD), listed(BACKWARD)) {
+        if let (Some(forward), Some(backward)) = (listed(gradient::FORWARD), listed(gradient::BACKWARD)) {
             bundle.check()?;
             let (forward, backward) = (Origin::File(&forward), Origin::File(&backward));
             return Ok(Self::new(manifest, forward, backward, backend, threads)?);

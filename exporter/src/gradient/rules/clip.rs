@@ -1,6 +1,7 @@
-//! `Clip` (ai.onnx 6 to 13): `dx = dy` where `min <= x <= max`, else 0; bounds get nothing.
+//! `Clip` (ai.onnx 6 to 13): `dx = dy` where `min < x < max`, else 0, so also at the bounds, as in PyTorch 2.15; the bounds
+//! themselves get nothing.
 //!
-//! Source: `clamp` in PyTorch's derivatives.yaml, which lets the bounds through.
+//! Source: `hardtanh` and `clamp` with numbers as bounds; the reference networks hold it against them.
 
 use offramp_graph::ir::Attribute;
 
@@ -12,7 +13,7 @@ pub(super) fn rule(step: &mut Step<'_>) -> Ruled {
     }
     let mut cotangent = step.upstream()?;
     let (input, zero) = (step.input(0)?, step.scalar(0.0));
-    for (at, name, beyond) in [(1, "min", "Less"), (2, "max", "Greater")] {
+    for (at, name, inside) in [(1, "min", "Greater"), (2, "max", "Less")] {
         let stated = step.node.attributes.iter().find(|(key, _)| key == name);
         let bound = match stated {
             Some((_, Attribute::Float(bound))) => step.scalar(*bound),
@@ -21,8 +22,8 @@ pub(super) fn rule(step: &mut Step<'_>) -> Ruled {
                 None => continue,
             },
         };
-        let outside = step.emit(beyond, &[input, &bound]);
-        cotangent = step.emit("Where", &[&outside, &zero, &cotangent]);
+        let inside = step.emit(inside, &[input, &bound]);
+        cotangent = step.emit("Where", &[&inside, &cotangent, &zero]);
     }
     step.give(0, cotangent);
     Ok(())
