@@ -30,7 +30,7 @@ mod windows;
 use offramp_graph::ir::Model;
 
 use crate::plan::Plan;
-pub use bundle::{BundleGradientError, derive_from_segments};
+pub use bundle::{BundleGradientError, of_bundle};
 pub use error::GradientError;
 
 /// The two graphs of a network's gradient.

@@ -6,6 +6,7 @@
 
 mod cache;
 mod key;
+pub mod pair;
 mod seams;
 mod trust;
 mod whole;

@@ -250,6 +250,29 @@ class Conversions:
         return lambda x: F.pad(x, widths, value=value), inputs[:1]
 
 
+def segments(bundle):
+    """A module per segment of a bundle."""
+    return [
+        Segment(bundle.load(i), *([spec["name"] for spec in segment[side]] for side in ("inputs", "outputs"))).eval()
+        for i, segment in enumerate(bundle.segments)
+    ]
+
+
+class Whole(torch.nn.Module):
+    """All segments, one after the other: the network's input to the logits of every exit."""
+
+    def __init__(self, bundle):
+        super().__init__()
+        self.input, self.logits = bundle.input["name"], bundle.logits
+        self.segments = torch.nn.ModuleList(segments(bundle))
+
+    def forward(self, image):
+        values = {self.input: image}
+        for segment in self.segments:
+            values |= segment(values)
+        return [values[name] for name in self.logits]
+
+
 class Eager:
     title = "PyTorch eager, early exit in Python"
 
@@ -257,10 +280,7 @@ class Eager:
         torch.set_num_threads(threads)
         torch.set_num_interop_threads(1)
         self.input, self.logits = bundle.input["name"], bundle.logits
-        self.segments = [
-            Segment(bundle.load(i), *([spec["name"] for spec in segment[side]] for side in ("inputs", "outputs"))).eval()
-            for i, segment in enumerate(bundle.segments)
-        ]
+        self.segments = segments(bundle)
 
     @torch.inference_mode()
     def infer(self, image, threshold):

@@ -21,6 +21,7 @@ mod read;
 #[cfg(test)]
 mod sample;
 pub mod shape;
+mod stage;
 mod wire;
 mod write;
 
@@ -31,4 +32,5 @@ pub use fuse::fuse;
 pub use index::Index;
 pub use ir::Model;
 pub use partition::partition;
+pub use stage::stage;
 pub use write::{DEFAULT_WEIGHT_LIMIT, Written, WrittenData};

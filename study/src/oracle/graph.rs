@@ -1,15 +1,17 @@
 //! The oracle on a backend: one forward and one backward graph, wired to each other.
 //!
 //! The residuals that the backward graph needs never leave the engine: they are the forward graph's outputs, bound as
-//! the backward graph's inputs.
+//! the backward graph's inputs. Where the engine can, both are optimised as one graph and cut where the cotangents come
+//! in, so that residuals stay in the layout it computes in; what the second graph takes then differs from the first's
+//! residuals on disk.
 
+use offramp_exporter::gradient::{self, Gradients};
 use offramp_models::dataset::Picture;
 use offramp_models::preprocess::{HostBuffer, Preprocessor};
 use offramp_models::{DType, Manifest};
-use offramp_runtime::backend::{
-    Backend, Bound, GraphSource, HostTensor, Origin, RunError, Runner, RunnerOptions, Value,
-};
+use offramp_runtime::backend::{Backend, Bound, EngineError, HostTensor, RunError, Runner, Value};
 use offramp_runtime::confidence::NotFinite;
+use offramp_runtime::prepare::pair::{Half, Pair, pair};
 
 use super::{Oracle, OracleError};
 
@@ -20,6 +22,7 @@ pub struct GraphOracle {
     classes: usize,
     forward: Box<dyn Runner>,
     backward: Box<dyn Runner>,
+    apart: Option<EngineError>,
     ports: Ports,
     /// One per batch size seen, the latest in front.
     wired: Vec<Wired>,
@@ -40,6 +43,8 @@ struct Ports {
 }
 
 enum Feed {
+    /// The forward graph's input.
+    Image,
     /// Cotangents of an exit's logits.
     Cotangent(usize),
     /// An output of the forward graph.
@@ -69,32 +74,41 @@ impl GraphOracle {
     /// can become the network's input.
     pub fn new(
         manifest: &Manifest,
-        forward: Origin<'_>,
-        backward: Origin<'_>,
+        gradients: &Gradients,
         backend: &dyn Backend,
         threads: Option<usize>,
     ) -> Result<Self, OracleError> {
         let logits: Vec<String> = manifest.exits.iter().map(|exit| exit.logits.clone()).collect();
-        let gradient = format!("gradient.{}", manifest.input.name);
-        let prepare = |label: &str, origin, host_outputs| {
-            let graph = GraphSource { label: label.to_owned(), origin };
-            backend.prepare(&graph, &RunnerOptions { threads, host_outputs, ..RunnerOptions::default() })
+        let gradient = gradient::gradient_name(&manifest.input.name);
+        let late: Vec<String> = logits.iter().map(|logits| gradient::cotangent_name(logits)).collect();
+        let forward =
+            Half { model: &gradients.forward, label: "the forward graph", host_outputs: logits.clone() };
+        let backward = Half {
+            model: &gradients.backward,
+            label: "the backward graph",
+            host_outputs: vec![gradient.clone()],
         };
-        let forward = prepare("the forward graph", forward, logits.clone())?;
-        let backward = prepare("the backward graph", backward, vec![gradient.clone()])?;
-        let ports = Ports::of(&logits, &gradient, forward.as_ref(), backward.as_ref())?;
+        let Pair { first: forward, second: backward, apart } =
+            pair(&forward, &backward, &late, backend, threads)?;
+        let ports = Ports::of(&manifest.input.name, &logits, &gradient, forward.as_ref(), backward.as_ref())?;
         Ok(Self {
             preprocessor: Preprocessor::new(&manifest.input)?,
             fixed_batch: manifest.input.fixed_batch(),
             classes: manifest.classes.count,
             forward,
             backward,
+            apart,
             ports,
             wired: Vec::with_capacity(KEPT),
             input: HostBuffer::default(),
             picture: Picture::default(),
             scratch: Vec::new(),
         })
+    }
+
+    /// Why the two graphs were prepared one by one where the engine could have optimised them as one.
+    pub fn apart(&self) -> Option<&EngineError> {
+        self.apart.as_ref()
     }
 
     /// Brings the wiring for `batch` to the front.
@@ -112,6 +126,7 @@ impl GraphOracle {
 
 impl Ports {
     fn of(
+        image: &str,
         logits: &[String],
         gradient: &str,
         forward: &dyn Runner,
@@ -124,6 +139,7 @@ impl Ports {
                 spec.name.strip_prefix("cotangent.").and_then(|of| logits.iter().position(|l| l == of));
             match exit {
                 Some(exit) => Ok(Feed::Cotangent(exit)),
+                None if spec.name == image => Ok(Feed::Image),
                 None => output(&spec.name).map(Feed::Residual).ok_or_else(|| lacking(&spec.name)),
             }
         });
@@ -150,6 +166,7 @@ impl Wired {
         let mut inputs = Vec::with_capacity(ports.feeds.len());
         for (input, feed) in ports.feeds.iter().enumerate() {
             inputs.push(match *feed {
+                Feed::Image => image.clone(),
                 Feed::Residual(output) => bound.outputs()[output].clone(),
                 Feed::Cotangent(exit) => {
                     let value = backward.allocate(input, batch).map_err(backwards)?;
