@@ -5,10 +5,12 @@
 //! no early exit) is a cell that says why, never a zero.
 
 pub mod accuracy;
+pub mod alpha;
 pub mod change_of_exit;
 mod comparison;
 pub mod confirmation;
 pub mod curve;
+mod drawing;
 pub mod early_success;
 pub mod efficacy;
 pub mod first_flip;
@@ -26,11 +28,10 @@ use offramp_runtime::confidence::Measure;
 
 use crate::findings::Findings;
 
-/// All that recordings alone can tell: every question but latency, alpha sweeps and confirmed predictions, for which
-/// see [`latency`], [`early_success::alpha_table`] and [`confirmation`].
+/// What the comparisons tell without further input; accuracy against cost is by thresholds on `measure`.
 ///
-/// Two comparisons of one network, set and policy are two rows. Curves and policy replay are by `measure` and by all
-/// measures.
+/// Not in it: alpha sweeps ([`alpha`]), policy replay ([`policies`]), what was measured
+/// ([`latency`]) and what was confirmed ([`confirmation`]).
 pub fn findings(comparisons: &[Comparison<'_>], measure: Measure) -> Findings {
     let mut tables = vec![
         accuracy::table(comparisons),

@@ -3,9 +3,10 @@
 //! Source: the project's paper, §4.1: the exit of the adversarial image less that of the benign one, under the policy.
 
 use super::Comparison;
+use super::drawing::{axis, density};
 use super::group::by_deployment;
 use super::row::{NO_IMAGES, NO_MACS, count, decimals, identity, identity_of, known, number, percent, share};
-use crate::findings::{Axis, Figure, Mark, Series, Table};
+use crate::findings::{Figure, Series, Table};
 
 /// Changes of the exit over a comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,8 +98,9 @@ pub fn table(comparisons: &[Comparison<'_>]) -> Table {
 pub fn figures(comparisons: &[Comparison<'_>]) -> Vec<Figure> {
     let groups = by_deployment(comparisons).into_iter().filter_map(|group| {
         let changes = group.members.iter().map(|of| (of.given().set, ChangeOfExit::of(of)));
+        let drawn = changes.filter(|(_, change)| change.exits > 1 && change.images() > 0);
         let series: Vec<Series> =
-            changes.filter(|(_, change)| change.exits > 1 && change.images() > 0).map(density).collect();
+            drawn.map(|(set, change)| density(set, 1 - change.exits as i64, &change.counts)).collect();
         (!series.is_empty()).then(|| Figure {
             name: format!("change-of-exit-{}", group.slug),
             title: format!("Change of exit: {}", group.title),
@@ -112,17 +114,4 @@ pub fn figures(comparisons: &[Comparison<'_>]) -> Vec<Figure> {
         })
     });
     groups.collect()
-}
-
-fn axis(label: &str) -> Axis {
-    Axis { label: label.to_owned(), ends: None, categories: None, logarithmic: false }
-}
-
-/// The triangular kernel of half-width 1: exact at whole numbers, of area 1 with a zero at each end.
-fn density((set, change): (&str, ChangeOfExit)) -> Series {
-    let images = change.images() as f64;
-    let reach = change.exits as f64;
-    let inner = change.by_change().map(|(change, count)| [change as f64, count as f64 / images]);
-    let points = std::iter::once([-reach, 0.0]).chain(inner).chain(std::iter::once([reach, 0.0]));
-    Series { name: set.to_owned(), mark: Mark::Area, points: points.collect() }
 }

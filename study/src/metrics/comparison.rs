@@ -4,6 +4,8 @@ use offramp_runtime::confidence::Prediction;
 use offramp_runtime::policy::{PolicyError, PolicySpec};
 use offramp_runtime::replay::{Evaluation, Replay, Replayed};
 
+use super::drawing::Which;
+
 /// What is compared, as recorded.
 #[derive(Clone, Copy, Debug)]
 pub struct Pairing<'a> {
@@ -211,6 +213,24 @@ impl<'a> Comparison<'a> {
     /// Figures of the run on the set under the policy.
     pub fn adversarial(&self) -> &Evaluation {
         &self.evaluations[1]
+    }
+
+    /// The recording of one run.
+    pub(super) fn replay(&self, which: Which) -> &'a Replay {
+        match which {
+            Which::Benign => self.given.benign,
+            Which::Adversarial => self.given.adversarial,
+        }
+    }
+
+    /// Answers of one run.
+    pub(super) fn answers(&self, which: Which) -> &[Replayed] {
+        &self.answers[which as usize]
+    }
+
+    /// Figures of one run.
+    pub(super) fn run(&self, which: Which) -> &Evaluation {
+        &self.evaluations[which as usize]
     }
 
     /// Image by image, both runs.

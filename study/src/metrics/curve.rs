@@ -1,15 +1,14 @@
 //! Accuracy against cost: one threshold for all exits, from letting go early to never.
 
-use std::collections::HashMap;
-
 use offramp_runtime::confidence::{Measure, Threshold};
-use offramp_runtime::replay::{Evaluation, Replay};
+use offramp_runtime::replay::Evaluation;
 
 use super::Comparison;
+use super::drawing::{Which, beside_benign, fraction_axis};
 use super::group::{by_network, without_policies};
 use super::row::{NO_IMAGES, NO_LABELS, NO_MACS, count, decimals, identity, known, number, percent, word};
 use super::sweep::{Family, sweep, thresholds};
-use crate::findings::{Axis, Cell, Figure, Mark, Series, Table};
+use crate::findings::{Cell, Figure, Mark, Series, Table};
 
 /// The published grid of the Shallow-Deep Networks code. Source: Kaya et al. 2019.
 const PUBLISHED: [f32; 11] = [0.1, 0.15, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999];
@@ -34,7 +33,7 @@ pub fn table(comparisons: &[Comparison<'_>], measure: Measure) -> Table {
     for comparison in without_policies(comparisons).into_iter().filter(|of| of.exits() > 1) {
         let given = comparison.given();
         let [benign, adversarial] =
-            [given.benign, given.adversarial].map(|replay| evaluate(comparison, replay, measure, &grid));
+            [Which::Benign, Which::Adversarial].map(|which| evaluate(comparison, which, measure, &grid));
         for ((threshold, benign), adversarial) in grid.iter().zip(benign).zip(adversarial) {
             let mut row: Vec<Cell> = [given.network, given.set, given.surrogate].map(word).to_vec();
             row.push(Cell::Number(shown(*threshold)));
@@ -64,28 +63,14 @@ pub fn table(comparisons: &[Comparison<'_>], measure: Measure) -> Table {
 pub fn figures(comparisons: &[Comparison<'_>], measure: Measure) -> Vec<Figure> {
     let grid = thresholds(POINTS);
     let groups = by_network(comparisons).into_iter().filter_map(|group| {
-        let (mut series, mut drawn): (Vec<Series>, HashMap<_, ()>) = (Vec::new(), HashMap::new());
-        for comparison in group.members.into_iter().filter(|of| of.exits() > 1) {
-            let given = comparison.given();
-            let line = |name: &str, replay| {
-                let evaluations = evaluate(comparison, replay, measure, &grid);
-                let points = evaluations.iter().filter_map(|of| Some([of.macs_fraction?, of.accuracy?]));
-                let mut points: Vec<_> = points.collect();
-                points.dedup();
-                Series { name: name.to_owned(), mark: Mark::Line, points }
-            };
-            if drawn.insert(std::ptr::from_ref(given.benign), ()).is_none() {
-                let benign = line("benign", given.benign);
-                let known = |series: &Series| series.name.starts_with("benign") && series.points == benign.points;
-                if !series.iter().any(known) {
-                    let first = series.is_empty();
-                    let name = if first { benign.name } else { format!("benign of {}", given.set) };
-                    series.push(Series { name, ..benign });
-                }
-            }
-            series.push(line(given.set, given.adversarial));
-        }
-        series.retain(|series| !series.points.is_empty());
+        let dynamic = group.members.into_iter().filter(|of| of.exits() > 1);
+        let series = beside_benign(dynamic, |of, name, which| {
+            let evaluations = evaluate(of, which, measure, &grid);
+            let points = evaluations.iter().filter_map(|of| Some([of.macs_fraction?, of.accuracy?]));
+            let mut points: Vec<_> = points.collect();
+            points.dedup();
+            Series { name: name.to_owned(), mark: Mark::Line, points }
+        });
         (!series.is_empty()).then(|| Figure {
             name: format!("accuracy-against-cost-{}", group.slug),
             title: format!("Accuracy against cost: {}", group.title),
@@ -94,8 +79,8 @@ pub fn figures(comparisons: &[Comparison<'_>], measure: Measure) -> Vec<Figure> 
                  over those of the final exit.",
                 measure.name()
             ),
-            x: axis("MACs over those of the final exit"),
-            y: axis("Accuracy"),
+            x: fraction_axis("MACs over those of the final exit"),
+            y: fraction_axis("Accuracy"),
             series,
         })
     });
@@ -104,18 +89,14 @@ pub fn figures(comparisons: &[Comparison<'_>], measure: Measure) -> Vec<Figure> 
 
 fn evaluate(
     comparison: &Comparison<'_>,
-    replay: &Replay,
+    which: Which,
     measure: Measure,
     thresholds: &[Threshold],
 ) -> Vec<Evaluation> {
     let given = comparison.given();
     let family = Family::Confidence { measure, thresholds: thresholds.to_vec() };
-    let candidates = sweep(replay, given.costs.macs, &[family], given.policy.fallback);
+    let candidates = sweep(comparison.replay(which), given.costs.macs, &[family], given.policy.fallback);
     candidates.into_iter().map(|candidate| candidate.evaluation).collect()
-}
-
-fn axis(label: &str) -> Axis {
-    Axis { label: label.to_owned(), ends: Some([0.0, 1.0]), categories: None, logarithmic: false }
 }
 
 /// The decimal that the threshold was written as, not its nearest f32.

@@ -6,9 +6,10 @@
 //! the first exit it is not 1. The normalised value, `(E - floor) / (ceiling - floor)`, compares networks.
 
 use super::Comparison;
+use super::drawing::{beside_benign, fraction_axis};
 use super::group::by_deployment;
 use super::row::{NO_IMAGES, NO_METER, absent, decimals, identity, identity_of, known, measured};
-use crate::findings::{Axis, Cell, Figure, Format, Mark, Series, Table};
+use crate::findings::{Cell, Figure, Format, Mark, Series, Table};
 
 /// Efficacy of one run and what its exits allow.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -138,36 +139,24 @@ fn by_latency(comparison: &Comparison<'_>) -> [Cell; 2] {
 /// The curves that efficacy is the area of, a figure per network and policy, benign and every set.
 pub fn figures(comparisons: &[Comparison<'_>]) -> Vec<Figure> {
     let groups = by_deployment(comparisons).into_iter().filter_map(|group| {
-        let mut series: Vec<Series> = Vec::new();
-        for comparison in group.members.into_iter().filter(|of| of.exits() > 1 && !of.is_empty()) {
-            let Some(whole) = comparison.given().costs.macs.last().filter(|macs| **macs > 0) else { continue };
-            let curve = |name: &str, counts: &[usize]| {
-                let costs = comparison.given().costs.macs.iter().map(|macs| *macs as f64 / *whole as f64);
-                let points = costs.zip(cumulative(counts)).map(|(cost, left)| [cost, left]);
-                let points = std::iter::once([0.0, 0.0]).chain(points).collect();
-                Series { name: name.to_owned(), mark: Mark::Line, points }
-            };
-            let benign = curve("benign", &comparison.benign().counts);
-            if !series.iter().any(|known| known.name.starts_with("benign") && known.points == benign.points) {
-                let first = series.is_empty();
-                let name = if first { benign.name } else { format!("benign of {}", comparison.given().set) };
-                series.push(Series { name, ..benign });
-            }
-            series.push(curve(comparison.given().set, &comparison.adversarial().counts));
-        }
-        let axis = |label: &str| Axis {
-            label: label.to_owned(),
-            ends: Some([0.0, 1.0]),
-            categories: None,
-            logarithmic: false,
-        };
+        let dynamic = group.members.into_iter().filter(|of| of.exits() > 1 && !of.is_empty());
+        let series = beside_benign(dynamic, |of, name, which| {
+            let costs = of.given().costs.macs;
+            let whole = costs.last().map_or(0.0, |macs| *macs as f64);
+            let costs = costs.iter().filter(|_| whole > 0.0).map(|macs| *macs as f64 / whole);
+            let left = cumulative(&of.run(which).counts);
+            let points: Vec<_> = costs.zip(left).map(|(cost, left)| [cost, left]).collect();
+            let start = (!points.is_empty()).then_some([0.0, 0.0]);
+            let points = start.into_iter().chain(points).collect();
+            Series { name: name.to_owned(), mark: Mark::Line, points }
+        });
         (!series.is_empty()).then(|| Figure {
             name: format!("efficacy-{}", group.slug),
             title: format!("Early-exit capability: {}", group.title),
             caption: "Fraction of images that have left against the cost of the exit; the area below is the efficacy."
                 .into(),
-            x: axis("MACs over those of the final exit"),
-            y: axis("Fraction of images that have left"),
+            x: fraction_axis("MACs over those of the final exit"),
+            y: fraction_axis("Fraction of images that have left"),
             series,
         })
     });

@@ -5,6 +5,7 @@
 //! No policy has a part in it: every exit is asked.
 
 use super::Comparison;
+use super::drawing::{axis, fraction_axis};
 use super::group::{by_network, without_policies};
 use super::row::{NO_IMAGES, count, decimals, identity, known, number, percent, share, word};
 use crate::findings::{Axis, Cell, Figure, Mark, Series, Table};
@@ -122,20 +123,14 @@ pub fn figures(comparisons: &[Comparison<'_>]) -> Vec<Figure> {
             })
             .collect();
         let categories = (0..exits).map(|exit| exit.to_string()).collect();
-        let axis = |label: &str, categories| Axis {
-            label: label.to_owned(),
-            ends: None,
-            categories,
-            logarithmic: false,
-        };
         (exits > 1 && !series.is_empty()).then(|| Figure {
             name: format!("first-flip-{}", group.slug),
             title: format!("First exit to change its label: {}", group.title),
             caption: "Fraction of the images whose final label changes, by the first exit whose label is not its own \
                       benign one."
                 .into(),
-            x: axis("Exit", Some(categories)),
-            y: axis("Fraction of images", None),
+            x: Axis { categories: Some(categories), ..axis("Exit") },
+            y: fraction_axis("Fraction of images"),
             series,
         })
     });

@@ -4,12 +4,13 @@ use offramp_runtime::policy::{Fallback, Rule};
 use offramp_runtime::replay::Replay;
 
 use super::curve::shown;
+use super::drawing::fraction_axis;
 use super::group::slug;
 use super::row::{
     NO_IMAGES, NO_LABELS, NO_MACS, absent, count, decimals, known, number, percent, text, word,
 };
 use super::sweep::{Candidate, Family, sweep};
-use crate::findings::{Axis, Cell, Figure, Mark, Series, Table};
+use crate::findings::{Cell, Figure, Mark, Series, Table};
 
 /// Policies replayed on one recording.
 #[derive(Clone, Debug, PartialEq)]
@@ -118,18 +119,12 @@ pub fn figures(replays: &[PolicyReplay]) -> Vec<Figure> {
         let twin =
             before.filter(|other| slug(&format!("policy-replay-{}-{}", other.network, other.images)) == name);
         let twins = twin.count();
-        let axis = |label: &str| Axis {
-            label: label.to_owned(),
-            ends: Some([0.0, 1.0]),
-            categories: None,
-            logarithmic: false,
-        };
         (series.len() > 1).then(|| Figure {
             name: if twins == 0 { name } else { format!("{name}-{}", twins + 1) },
             title: format!("Policies on {}: {}", replay.network, replay.images),
             caption: CAPTION.into(),
-            x: axis("MACs over those of the final exit"),
-            y: axis("Accuracy"),
+            x: fraction_axis("MACs over those of the final exit"),
+            y: fraction_axis("Accuracy"),
             series,
         })
     });

@@ -8,6 +8,7 @@ use offramp_runtime::policy::{PolicySpec, Rule, conclude};
 use offramp_runtime::replay::{Evaluation, Replay};
 
 use super::Comparison;
+use super::drawing::Which;
 use super::row::{
     NO_IMAGES, absent, column, count, decimals, known, measured, number, percent, share, text, word,
 };
@@ -83,22 +84,17 @@ impl Return {
 
     /// Of every exit, benign and on the set.
     pub fn of(comparison: &Comparison<'_>) -> [Vec<Self>; 2] {
-        let given = comparison.given();
-        let sides = [(given.benign, comparison.benign()), (given.adversarial, comparison.adversarial())];
-        sides.map(|(replay, run)| {
-            (0..comparison.exits()).map(|exit| Self::of_exit(comparison, replay, run, exit)).collect()
-        })
+        [Which::Benign, Which::Adversarial]
+            .map(|which| (0..comparison.exits()).map(|exit| Self::of_exit(comparison, which, exit)).collect())
     }
 
-    fn of_exit(comparison: &Comparison<'_>, replay: &Replay, run: &Evaluation, exit: usize) -> Self {
-        let given = comparison.given();
+    fn of_exit(comparison: &Comparison<'_>, which: Which, exit: usize) -> Self {
+        let (replay, run) = (comparison.replay(which), comparison.run(which));
         let (mut labelled, mut right) = (0, 0);
-        if let Ok(policy) = given.policy.fit(comparison.exits()) {
-            let here = replay.answers(policy.as_ref()).zip(replay.labels());
-            for (answer, label) in here.filter(|(answer, _)| answer.exit == exit) {
-                labelled += usize::from(label.is_some());
-                right += usize::from(*label == Some(answer.predicted));
-            }
+        let here = comparison.answers(which).iter().zip(replay.labels());
+        for (answer, label) in here.filter(|(answer, _)| answer.exit == exit) {
+            labelled += usize::from(label.is_some());
+            right += usize::from(*label == Some(answer.predicted));
         }
         Self {
             reached: run.counts.iter().skip(exit).sum(),

@@ -7,6 +7,7 @@
 use std::fmt;
 
 use super::Comparison;
+use super::drawing::{axis, beside_benign, density, fraction_axis};
 use super::group::by_deployment;
 use super::row::{
     NO_LABELS, absent, count, identity, identity_of, known, number, percent, share, text, word,
@@ -260,8 +261,8 @@ pub fn figures(comparisons: &[Comparison<'_>]) -> Vec<Figure> {
             caption: "Of the images that both networks classify rightly when benign, the fraction that the target gets \
                       wrong; the mean over the sets of each pair. S: static, one exit. D: dynamic, several."
                 .into(),
-            x: Axis { categories: Some(names), ..axis("Crafted on, run on", None) },
-            y: axis("Success", Some([0.0, 1.0])),
+            x: Axis { categories: Some(names), ..axis("Crafted on, run on") },
+            y: fraction_axis("Success"),
             series,
         })
     });
@@ -273,39 +274,18 @@ pub fn figures(comparisons: &[Comparison<'_>]) -> Vec<Figure> {
 /// Source: the project's paper, appendix A.
 pub fn exit_figures(comparisons: &[Comparison<'_>]) -> Vec<Figure> {
     let groups = by_deployment(comparisons).into_iter().filter_map(|group| {
-        let mut series: Vec<Series> = Vec::new();
-        for comparison in group.members.into_iter().filter(|of| of.exits() > 1 && !of.is_empty()) {
-            let benign = density("benign".to_owned(), &comparison.benign().counts);
-            let counts_known = |known: &Series| known.name.starts_with("benign") && known.points == benign.points;
-            if !series.iter().any(counts_known) {
-                let first = series.is_empty();
-                let name = if first { benign.name } else { format!("benign of {}", comparison.given().set) };
-                series.push(Series { name, ..benign });
-            }
-            series.push(density(comparison.given().set.to_owned(), &comparison.adversarial().counts));
-        }
+        let dynamic = group.members.into_iter().filter(|of| of.exits() > 1 && !of.is_empty());
+        let series = beside_benign(dynamic, |of, name, which| density(name, 0, &of.run(which).counts));
         (!series.is_empty()).then(|| Figure {
             name: format!("exit-density-{}", group.slug),
             title: format!("Exits taken: {}", group.title),
             caption: "Density of the exit where computing stops under the policy: at every exit the fraction of images \
                       that leave there, straight between them; the area is 1."
                 .into(),
-            x: axis("Exit", None),
-            y: axis("Density", None),
+            x: axis("Exit"),
+            y: axis("Density"),
             series,
         })
     });
     groups.collect()
-}
-
-fn density(name: String, counts: &[usize]) -> Series {
-    let images: usize = counts.iter().sum();
-    let at = |(exit, count): (usize, &usize)| [exit as f64, *count as f64 / images as f64];
-    let ends = [[-1.0, 0.0], [counts.len() as f64, 0.0]];
-    let points = std::iter::once(ends[0]).chain(counts.iter().enumerate().map(at)).chain([ends[1]]);
-    Series { name, mark: Mark::Area, points: points.collect() }
-}
-
-fn axis(label: &str, ends: Option<[f64; 2]>) -> Axis {
-    Axis { label: label.to_owned(), ends, categories: None, logarithmic: false }
 }
