@@ -14,7 +14,7 @@ use crate::findings::{Cell, Figure, Format, Mark, Series, Table};
 /// Efficacy of one run and what its exits allow.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Efficacy {
-    /// The area, in [`Self::floor`, `Self::ceiling`].
+    /// The area, between floor and ceiling.
     pub raw: f64,
     /// The area if all images leave at the final exit.
     pub floor: f64,
