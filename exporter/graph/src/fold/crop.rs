@@ -47,7 +47,7 @@ fn cropping(node: &Node, shapes: &Shapes) -> Option<Vec<i64>> {
 /// Leaves `node` what it adds, and returns what crops before it.
 fn cut(node: &mut Node, pads: &[i64], opset: i64, graph: &mut Graph, names: &mut Names) -> Node {
     let rank = pads.len() / 2;
-    let starts: Vec<i64> = pads[..rank].iter().map(|pad| (-pad).max(0)).collect();
+    let starts: Vec<i64> = pads[..rank].iter().map(|pad| pad.saturating_neg().max(0)).collect();
     let ends: Vec<i64> = pads[rank..].iter().map(|pad| if *pad < 0 { *pad } else { i64::MAX }).collect();
     let added: Vec<i64> = pads.iter().map(|pad| (*pad).max(0)).collect();
     let output = node.outputs.first().cloned().unwrap_or_default();
