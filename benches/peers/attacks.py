@@ -31,7 +31,9 @@ def perturbed(network, images, labels, method, epsilon, step, iterations):
         step, iterations = epsilon, 1
     for _ in range(iterations):
         adversarial.requires_grad_(True)
-        loss = F.cross_entropy(network(adversarial)[-1], labels, reduction="sum")
+        # In float32 `p - 1` of a confident exit is rounding, and so is the sign of its gradient: PyTorch's own float32 and
+        # float64 losses disagree there. The network stays in float32.
+        loss = F.cross_entropy(network(adversarial)[-1].double(), labels, reduction="sum")
         gradient = torch.autograd.grad(loss, adversarial)[0]
         if method == "mi-fgsm":
             velocity = velocity + gradient / gradient.abs().sum((1, 2, 3), keepdim=True)

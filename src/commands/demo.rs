@@ -1,5 +1,7 @@
 //! `offramp demo`: the main job, end to end, on the shipped network.
 
+mod adversary;
+
 use anyhow::Context as _;
 use clap::Args;
 use offramp_exporter::plan::PlanOptions;
@@ -24,7 +26,7 @@ use crate::prepared::PreparedBundle;
 use crate::status::Status;
 use crate::workload::{MeterChoice, Workload};
 
-/// Split the shipped network, prove it, calibrate it, and run it with and without early exit
+/// Split the shipped network, prove it, calibrate it, run it with and without early exit, and attack it
 #[derive(Args)]
 #[command(allow_negative_numbers = true, after_help = "Example:\n  offramp demo --backend tract")]
 pub struct Demo {
@@ -85,16 +87,26 @@ impl Demo {
         let whole = run(&workload)?;
         workload.chosen = chosen(&workload.prepared, policy)?;
         let early = run(&workload)?;
+        let few = DataRef::Shapes { split: shapes::Split::Test, count: Some(adversary::PICTURES) };
+        workload.data = dataset::open(&few, &OpenOptions::default())?;
+        let attacked = adversary::attacked(workload, threads)?;
         if self.json {
             let proof = written.verification;
-            output::json(&json!({"schema_version": 1, "proof": proof, "whole": whole, "early": early}))?;
+            output::json(&json!({
+                "schema_version": 1, "proof": proof, "whole": whole, "early": early, "attacked": attacked,
+            }))?;
         } else {
             output::text(format!("4 every picture to the final exit\n{}", whole.table()))?;
             output::text(format!("5 with early exit\n{}", early.table().trim_end()))?;
             if let (Some(a), Some(b)) = (&early.latency_s, &whole.latency_s) {
                 let ratio = a.mean / b.mean;
-                output::text(format!("\nearly exit takes {ratio:.2} of the time of the whole network"))?;
+                output::text(format!("\nearly exit takes {ratio:.2} of the time of the whole network\n"))?;
             }
+            output::text(format!(
+                "6 the first {} pictures, attacked within 8/255 and stored as 8-bit images\n{}",
+                adversary::PICTURES,
+                adversary::table(&attacked)
+            ))?;
         }
         Ok(Status::Done)
     }

@@ -74,6 +74,17 @@ fn every_loss_has_the_cotangents_of_its_finite_differences() {
 }
 
 #[test]
+fn the_gradient_of_a_confident_exit_is_not_rounding() {
+    // p of the label is 1 - 3e-9 in float64 and 1 in float32.
+    let logits = [20.0, 0.0, -1.0, -2.0].repeat(EXITS);
+    let mut cotangents = vec![0.0; logits.len()];
+    CrossEntropy::new(Aim::Final).evaluate(Logits::new(&logits, CLASSES), 0, &mut cotangents);
+    let last = &cotangents[(EXITS - 1) * CLASSES..];
+    let others: f32 = last[1..].iter().sum();
+    assert!(others > 1e-9 && (last[0] + others).abs() < 1e-6 * others, "{last:?}");
+}
+
+#[test]
 fn every_method_stays_in_its_ball_and_in_the_picture_whatever_the_batch() {
     let pixels = pixels(7);
     let labels = answers(&pixels);

@@ -64,7 +64,10 @@ impl Loss for CrossEntropy {
         for exit in exits {
             let cotangents = &mut cotangents[exit * classes..(exit + 1) * classes];
             softmax(logits.of(exit), cotangents);
-            cotangents[label] -= 1.0;
+            // p - 1 as minus the sum of the others: of a confident exit the difference itself is nothing but rounding,
+            // and with it the direction of the gradient.
+            let others = cotangents.iter().enumerate().filter(|(class, _)| *class != label);
+            cotangents[label] = -others.map(|(_, p)| f64::from(*p)).sum::<f64>() as f32;
             cotangents.iter_mut().for_each(|cotangent| *cotangent *= share);
             value += cross_entropy(logits.of(exit), label) * f64::from(share);
         }
