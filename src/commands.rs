@@ -18,6 +18,8 @@ mod run;
 #[cfg(feature = "full")]
 mod split;
 #[cfg(feature = "full")]
+mod study;
+#[cfg(feature = "full")]
 mod verify;
 
 use clap::Subcommand;
@@ -41,6 +43,8 @@ pub enum Command {
     Attack(attack::Attack),
     #[cfg(feature = "full")]
     Corrupt(corrupt::Corrupt),
+    #[cfg(feature = "full")]
+    Study(study::Study),
     #[command(subcommand)]
     Data(data::Data),
     Doctor(doctor::Doctor),
@@ -70,6 +74,8 @@ impl Command {
             Self::Attack(command) => command.run(),
             #[cfg(feature = "full")]
             Self::Corrupt(command) => command.run(),
+            #[cfg(feature = "full")]
+            Self::Study(command) => command.run(),
             Self::Data(command) => command.run(),
             Self::Doctor(command) => command.run(),
             #[cfg(feature = "full")]

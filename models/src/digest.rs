@@ -1,5 +1,7 @@
 //! SHA-256 digests, written as 64 lower-case hexadecimal digits.
 
+mod canonical;
+
 use std::{fmt, fs::File, io, path::Path, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -30,6 +32,16 @@ impl Sha256 {
         let mut hasher = Hasher::default();
         io::copy(&mut File::open(path)?, &mut hasher)?;
         Ok(hasher.finish())
+    }
+
+    /// The digest's 32 bytes.
+    pub const fn bytes(self) -> [u8; 32] {
+        self.0
+    }
+
+    /// The digest whose bytes these are.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
     }
 
     /// The first `digits` hexadecimal digits, at most 64.

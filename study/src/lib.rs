@@ -6,6 +6,7 @@
 
 pub mod adversarial;
 pub mod attack;
+pub mod campaign;
 pub mod corruption;
 pub mod findings;
 pub mod loss;
