@@ -102,15 +102,15 @@ fn answer(policy: &dyn Policy, predictions: &[Prediction]) -> Answer {
     concluded.unwrap_or(Answer { exit: exits - 1, answer_exit: exits - 1 })
 }
 
-/// Mean index of the exit, from images by exit.
-pub(crate) fn mean_exit(counts: &[usize]) -> Option<f64> {
+/// Mean index of the exit, from images by exit; `None` without images.
+pub fn mean_exit(counts: &[usize]) -> Option<f64> {
     let images: usize = counts.iter().sum();
     let sum: f64 = counts.iter().enumerate().map(|(exit, count)| exit as f64 * *count as f64).sum();
     (images > 0).then(|| sum / images as f64)
 }
 
-/// Mean cumulative MACs over those of the final exit, from images by exit.
-pub(crate) fn macs_fraction(counts: &[usize], macs: &[u64]) -> Option<f64> {
+/// Mean cumulative MACs over those of the final exit, from images by exit; `None` without images or MACs.
+pub fn macs_fraction(counts: &[usize], macs: &[u64]) -> Option<f64> {
     let images: usize = counts.iter().sum();
     let spent: f64 = counts.iter().zip(macs).map(|(count, macs)| *count as f64 * *macs as f64).sum();
     let whole = images as f64 * *macs.last()? as f64;

@@ -2,7 +2,11 @@
 //!
 //! Who computes findings knows nothing of files and drawing; who draws knows nothing of networks.
 
+mod write;
+
 use serde::{Deserialize, Serialize};
+
+pub use write::TABLE_SCHEMA_VERSION;
 
 /// Numbers in rows, each column with its unit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

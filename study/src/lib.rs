@@ -11,6 +11,7 @@ pub mod corruption;
 pub mod findings;
 pub mod loss;
 pub mod method;
+pub mod metrics;
 pub mod oracle;
 mod random;
 pub mod softmax;

@@ -1,0 +1,71 @@
+//! Columns and cells that the tables share.
+
+use super::Comparison;
+use crate::findings::{Cell, Column, Format};
+
+pub(super) const NO_IMAGES: &str = "no images";
+pub(super) const NO_LABELS: &str = "no labels";
+pub(super) const NO_EARLY_EXIT: &str = "no early exit";
+pub(super) const NO_MACS: &str = "no images or no MACs";
+pub(super) const NO_METER: &str = "no energy meter in this build";
+
+pub(super) fn column(name: &str, head: &str, format: Format) -> Column {
+    Column { name: name.to_owned(), head: head.to_owned(), format, measured: false }
+}
+
+pub(super) fn text(name: &str, head: &str) -> Column {
+    column(name, head, Format::Text)
+}
+
+pub(super) fn count(name: &str, head: &str) -> Column {
+    column(name, head, Format::Count)
+}
+
+pub(super) fn percent(name: &str, head: &str) -> Column {
+    column(name, head, Format::Percent)
+}
+
+pub(super) fn decimals(name: &str, head: &str, digits: u8) -> Column {
+    column(name, head, Format::Decimals(digits))
+}
+
+pub(super) fn measured(name: &str, head: &str, format: Format) -> Column {
+    Column { measured: true, ..column(name, head, format) }
+}
+
+/// Which network ran which set under which policy.
+pub(super) fn identity() -> Vec<Column> {
+    vec![
+        text("network", "Network"),
+        text("set", "Set"),
+        text("surrogate", "Crafted on"),
+        text("policy", "Policy"),
+    ]
+}
+
+pub(super) fn identity_of(comparison: &Comparison<'_>) -> Vec<Cell> {
+    let given = comparison.given();
+    [given.network, given.set, given.surrogate, given.policy_name].map(word).to_vec()
+}
+
+pub(super) fn word(word: &str) -> Cell {
+    Cell::Text(word.to_owned())
+}
+
+pub(super) fn number(count: usize) -> Cell {
+    Cell::Number(count as f64)
+}
+
+/// The number, or why there is none.
+pub(super) fn known(number: Option<f64>, why: &str) -> Cell {
+    number.map_or_else(|| absent(why), Cell::Number)
+}
+
+pub(super) fn absent(why: &str) -> Cell {
+    Cell::NotMeasured(why.to_owned())
+}
+
+/// `part` of `whole`; `None` of nothing.
+pub(super) fn share(part: usize, whole: usize) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
