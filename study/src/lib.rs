@@ -11,5 +11,7 @@ pub mod findings;
 pub mod loss;
 pub mod method;
 pub mod oracle;
+pub mod plot;
 mod random;
+pub mod report;
 pub mod softmax;
