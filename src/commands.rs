@@ -14,6 +14,8 @@ mod doctor;
 #[cfg(feature = "full")]
 mod inspect;
 mod prepare;
+#[cfg(feature = "full")]
+mod report;
 mod run;
 #[cfg(feature = "full")]
 mod split;
@@ -45,6 +47,8 @@ pub enum Command {
     Corrupt(corrupt::Corrupt),
     #[cfg(feature = "full")]
     Study(study::Study),
+    #[cfg(feature = "full")]
+    Report(report::Report),
     #[command(subcommand)]
     Data(data::Data),
     Doctor(doctor::Doctor),
@@ -76,6 +80,8 @@ impl Command {
             Self::Corrupt(command) => command.run(),
             #[cfg(feature = "full")]
             Self::Study(command) => command.run(),
+            #[cfg(feature = "full")]
+            Self::Report(command) => command.run(),
             Self::Data(command) => command.run(),
             Self::Doctor(command) => command.run(),
             #[cfg(feature = "full")]

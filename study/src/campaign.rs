@@ -18,6 +18,8 @@ mod policy;
 mod record;
 mod row;
 mod rows;
+mod sets;
+mod specimen;
 pub mod store;
 mod summary;
 mod sweep;
@@ -30,7 +32,7 @@ pub use config::{
 pub use driver::{Campaign, Event, Finished, Phase};
 pub use error::{CampaignError, FolderError, ProbeError};
 pub use folder::{STUDY_VERSION, StudyFile};
-pub use measure::{Confirmation, Point, Returns};
+pub use measure::{Confirmation, Returns};
 pub use network::Network;
 pub use plan::{Plan, PlannedInput, PlannedSet, Skipped, Source};
 pub use policy::{PolicyChoice, PolicyTable};

@@ -13,5 +13,7 @@ pub mod loss;
 pub mod method;
 pub mod metrics;
 pub mod oracle;
+pub mod plot;
 mod random;
+pub mod report;
 pub mod softmax;

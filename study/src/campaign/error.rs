@@ -161,6 +161,15 @@ pub enum CampaignError {
     /// The folder, or something in it.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// Recordings that do not belong together.
+    #[error(transparent)]
+    Comparison(#[from] crate::metrics::ComparisonError),
+    /// Findings that cannot be kept.
+    #[error(transparent)]
+    Findings(#[from] crate::report::StoredError),
+    /// A figure that cannot be drawn.
+    #[error(transparent)]
+    Plot(#[from] crate::plot::PlotError),
     /// It was told to stop; the folder goes on from here.
     #[error("the study was stopped")]
     Stopped,

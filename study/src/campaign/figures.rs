@@ -5,6 +5,7 @@ use offramp_runtime::replay::Replay;
 
 use super::row::{Figures, RowExit};
 use crate::adversarial::SetManifest;
+use crate::metrics::efficacy::Efficacy;
 
 /// What `policy` makes of the benign images and of the input, and what is known of the set.
 pub(super) fn figures(
@@ -15,6 +16,7 @@ pub(super) fn figures(
 ) -> Figures {
     let sides = [benign.evaluate(policy, macs), input.evaluate(policy, macs)];
     let by_exit = [accuracy_by_exit(benign), accuracy_by_exit(input)];
+    let costs: Vec<f64> = macs.iter().map(|macs| *macs as f64).collect();
     let both = |[a, b]: [Option<f64>; 2]| Some([a?, b?]);
     let exits = (0..benign.exits()).map(|exit| RowExit {
         exit,
@@ -27,7 +29,7 @@ pub(super) fn figures(
         accuracy: both([sides[0].accuracy, sides[1].accuracy]),
         mean_exit: [sides[0].mean_exit, sides[1].mean_exit],
         macs_fraction: [sides[0].macs_fraction, sides[1].macs_fraction],
-        efficacy: [0, 1].map(|side| efficacy(&sides[side].counts, macs)),
+        efficacy: [0, 1].map(|side| Efficacy::of(&sides[side].counts, &costs).map(|efficacy| efficacy.raw)),
         size: set.map(|set| set.summary.size),
         attackable: set.and_then(|set| set.summary.attackable),
         success: set.and_then(|set| set.summary.success),
@@ -46,17 +48,4 @@ fn accuracy_by_exit(replay: &Replay) -> Vec<Option<f64>> {
             .count()
     };
     (0..replay.exits()).map(|exit| (labelled > 0).then(|| right(exit) as f64 / labelled as f64)).collect()
-}
-
-/// Area under the cumulative fraction that has left against the cost fraction. Source: DeepSloth, Hong et al. 2021, §3.
-fn efficacy(counts: &[usize], macs: &[u64]) -> Option<f64> {
-    let (images, whole) = (counts.iter().sum::<usize>() as f64, *macs.last()? as f64);
-    let (mut area, mut left, mut before) = (0.0, 0, [0.0, 0.0]);
-    for (count, macs) in counts.iter().zip(macs) {
-        left += count;
-        let point = [*macs as f64 / whole, left as f64 / images];
-        area += (point[0] - before[0]) * (point[1] + before[1]) / 2.0;
-        before = point;
-    }
-    (images > 0.0 && whole > 0.0).then_some(area)
 }

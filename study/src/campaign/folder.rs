@@ -1,7 +1,7 @@
 //! A campaign's folder: what lies where, and whose it is.
 //!
-//! `study.json`, `networks/`, `policies/`, `sets/`, `recordings/`, `measured/`, `rows.jsonl`; at the end `tables/` and
-//! `findings.json`. Every file appears when it is complete, so that a killed campaign goes on from its folder.
+//! `study.json`, `networks/`, `policies/`, `sets/`, `recordings/`, `measured/`, `rows.jsonl`; at the end `tables/`,
+//! `figures/` and `findings.json`. Every file appears when it is complete, so that a killed campaign goes on from its folder.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -46,7 +46,7 @@ pub struct Folder {
 }
 
 /// Folders inside, made at the start.
-const FOLDERS: [&str; 6] = ["networks", "policies", "sets", "recordings", "measured", "tables"];
+const FOLDERS: [&str; 7] = ["networks", "policies", "sets", "recordings", "measured", "tables", "figures"];
 
 impl Folder {
     /// A folder that is new, empty, or a study's already; what killed writers left is removed.
@@ -160,9 +160,14 @@ impl Folder {
         self.dir.join("tables")
     }
 
-    /// Findings and provenance, all that a report needs.
-    pub fn findings(&self) -> PathBuf {
-        self.dir.join("findings.json")
+    /// Drawings.
+    pub fn figures(&self) -> PathBuf {
+        self.dir.join("figures")
+    }
+
+    /// The folder itself, where the findings lie.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Reads JSON.

@@ -7,7 +7,7 @@ use offramp_runtime::bench::{Comparison, Protocol, Subject, SubjectError, compar
 use offramp_runtime::pass::{self, PassError, PassOptions};
 use offramp_runtime::pipeline::Pipeline;
 use offramp_runtime::policy::{Policy, PolicyFile};
-use offramp_runtime::replay::{Evaluation, Replay};
+use offramp_runtime::replay::Replay;
 use offramp_runtime::report::Subject as Reported;
 use offramp_runtime::statistics::Bootstrap;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::CampaignError;
 use super::config::LatencySpec;
 use super::row::no_meter;
+use crate::metrics::confirmation::Figures as Point;
 use offramp_models::Sha256;
 use offramp_runtime::report::{BackendName, BundleName};
 
@@ -40,19 +41,6 @@ pub struct Confirmation {
     pub predicted: Point,
     /// From running.
     pub run: Point,
-}
-
-/// Where a policy stands.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Point {
-    /// Fraction of the labelled images that are labelled rightly.
-    pub accuracy: Option<f64>,
-    /// Mean index of the exit.
-    pub mean_exit: Option<f64>,
-    /// Mean cumulative MACs over those of the final exit.
-    pub macs_fraction: Option<f64>,
-    /// Mean latency.
-    pub latency_s: Option<f64>,
 }
 
 /// Images whose latency is measured per exit.
@@ -95,7 +83,7 @@ pub(super) fn returns(
     let mut confirmations = Vec::with_capacity(policies.len());
     for (name, key, file) in policies {
         let policy = file.policy.fit(macs.len()).map_err(PassError::from).map_err(failed)?;
-        let predicted = predict(&replay.evaluate(policy.as_ref(), &macs), &exit_latency_s);
+        let predicted = Point::predicted(&replay.evaluate(policy.as_ref(), &macs), Some(&exit_latency_s));
         let tally =
             pass::run(pipeline, policy.as_ref(), data, PassOptions::default(), |_, _| Ok::<_, PassError>(()))
                 .map_err(failed)?;
@@ -106,25 +94,8 @@ pub(super) fn returns(
             macs: &macs,
         };
         let report = tally.report(subject, Err(no_meter()));
-        let run = Point {
-            accuracy: report.accuracy,
-            mean_exit: report.mean_exit,
-            macs_fraction: report.macs_fraction,
-            latency_s: report.latency_s.map(|latency| latency.mean),
-        };
+        let run = Point::from(&report);
         confirmations.push(Confirmation { policy: name.clone(), key: *key, predicted, run });
     }
     Ok(Returns { network, exit_latency_s, confirmations })
-}
-
-/// Latency is predicted from the mean way to every exit.
-fn predict(evaluation: &Evaluation, exit_latency_s: &[f64]) -> Point {
-    let images: usize = evaluation.counts.iter().sum();
-    let seconds: f64 = evaluation.counts.iter().zip(exit_latency_s).map(|(count, s)| *count as f64 * s).sum();
-    Point {
-        accuracy: evaluation.accuracy,
-        mean_exit: evaluation.mean_exit,
-        macs_fraction: evaluation.macs_fraction,
-        latency_s: (images > 0).then(|| seconds / images as f64),
-    }
 }

@@ -65,11 +65,6 @@ impl Rows {
     }
 
     /// All rows in the file's order.
-    pub fn all(&self) -> &[Row] {
-        &self.rows
-    }
-
-    /// All rows in the file's order.
     pub fn into_all(self) -> Vec<Row> {
         self.rows
     }
@@ -120,7 +115,7 @@ mod tests {
         for cut in first.len()..both.len() {
             std::fs::write(&path, &both[..cut]).unwrap();
             let mut rows = Rows::open(&path).unwrap();
-            assert_eq!(rows.all(), [row("first")], "{cut}");
+            assert_eq!(rows.rows, [row("first")], "{cut}");
             assert_eq!(std::fs::read(&path).unwrap(), first, "{cut}");
             rows.push(row("second")).unwrap();
             assert_eq!(std::fs::read(&path).unwrap(), both, "{cut}");

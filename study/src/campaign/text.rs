@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Finished, Row};
+use crate::metrics::confirmation::Figures as Point;
 
 impl Finished {
     /// A line per row, and how well predictions held.
@@ -39,7 +40,7 @@ impl Finished {
         for returns in &self.returns {
             let _ = writeln!(text, "\n{}: predicted by replay, then really run", returns.network.name);
             for point in &returns.confirmations {
-                let error = |of: fn(&super::Point) -> Option<f64>, scale: f64| match (
+                let error = |of: fn(&Point) -> Option<f64>, scale: f64| match (
                     of(&point.predicted),
                     of(&point.run),
                 ) {

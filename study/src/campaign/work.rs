@@ -60,7 +60,7 @@ impl<'a> Work<'a> {
         self.networks.len() + self.plan.sets.len() + networks.map(of).sum::<usize>()
     }
 
-    fn inputs(self, target: usize) -> impl Iterator<Item = &'a PlannedInput> {
+    pub fn inputs(self, target: usize) -> impl Iterator<Item = &'a PlannedInput> {
         self.plan.inputs_of(target, self.campaign.config.transfer)
     }
 
