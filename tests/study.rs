@@ -71,3 +71,30 @@ fn a_study_killed_again_and_again_ends_in_the_same_rows() {
     assert!(names.into_iter().all(|name| !name.starts_with('.')), "nothing half-written stays");
     assert!(killed.join("findings.json").is_file());
 }
+
+#[test]
+fn a_study_says_what_it_found_and_a_report_shows_it() {
+    let home = tempfile::tempdir().unwrap();
+    let (config, folder) = (home.path().join("study.toml"), home.path().join("study"));
+    let text = STUDY.replace("shapes:test:16", "shapes:test:4").replace("seeds = [1, 2]", "");
+    std::fs::write(&config, text + "[latency]\nblocks = 1\nturn = 1\n").unwrap();
+    let ran = study(&config, &folder).arg("--json").stdout(Stdio::piped()).output().unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&ran.stdout).unwrap();
+    assert_eq!(told["schema_version"], 1);
+    let rows = told["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 12, "benign, two corrupted and three crafted, under two policies");
+    assert!(rows[0]["measured"]["latency"].is_null());
+    let attacked = &rows[11];
+    assert_eq!(attacked["surrogate"]["name"], "sdn");
+    assert_eq!(attacked["measured"]["latency"]["subjects"].as_array().unwrap().len(), 2);
+    assert!(attacked["measured"]["energy_j"].is_null(), "no joules without a meter");
+    assert_eq!(attacked["measured"]["not_measured"][0]["what"], "energy_j");
+    for table in told["tables"].as_array().unwrap() {
+        let path = folder.join("tables").join(table.as_str().unwrap());
+        assert!(path.with_extension("csv").is_file() && path.with_extension("json").is_file(), "{table}");
+    }
+    let page = home.path().join("page.html");
+    let mut report = Command::new(env!("CARGO_BIN_EXE_offramp"));
+    assert!(report.arg("report").arg(&folder).arg("-o").arg(&page).output().unwrap().status.success());
+    assert!(std::fs::read_to_string(&page).unwrap().contains("</html>"));
+}

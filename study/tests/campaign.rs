@@ -277,3 +277,12 @@ fn what_is_no_study_is_refused_by_name() {
     let unknown = Config::from_toml(&with("colour = 1"), Path::new("")).unwrap_err();
     assert!(matches!(unknown, ConfigError::Form(_)));
 }
+
+#[test]
+fn the_shipped_studies_are_read() {
+    let studies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../studies");
+    let shapes = Config::read(&studies.join("shapes.toml")).unwrap();
+    assert_eq!((shapes.networks.len(), shapes.policies.len()), (4, 3));
+    let cifar = Config::read(&studies.join("cifar10.toml")).unwrap();
+    assert_eq!(cifar.methods.iter().filter(|spec| spec.method.alpha.is_some()).count(), 12);
+}

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use offramp_models::Sha256;
-use offramp_models::dataset::{self, Dataset, OpenOptions};
+use offramp_models::dataset::{self, DataError, DataRef, Dataset, OpenOptions};
 use offramp_runtime::backend::Backend;
 use offramp_runtime::backend::processor::Processor;
 use offramp_runtime::meter::NotMeasured;
@@ -91,6 +91,7 @@ impl Campaign<'_> {
     /// Any [`CampaignError`]; `Stopped` when `progress` said so. The folder can be gone on with after any of them.
     pub fn run(&self, progress: &mut dyn FnMut(Event<'_>) -> bool) -> Result<Finished, CampaignError> {
         let folder = Folder::open(self.dir)?;
+        folder.check_networks(self.config.networks.iter().map(|network| network.name.as_str()))?;
         let mut clock = Clock { progress, done: 0, of: self.config.networks.len() };
         let mut networks = Vec::with_capacity(self.config.networks.len());
         for spec in &self.config.networks {
@@ -140,7 +141,7 @@ impl Campaign<'_> {
         if same {
             return Err(CampaignError::CalibrationIsTest { data: config.data.images.to_string() });
         }
-        Ok(Data { images, digest, calibration })
+        Ok(Data { images, digest, calibration, class_names: manifest.classes.names.clone() })
     }
 
     fn study(&self, plan: &Plan, networks: &[Network], data: &Data) -> StudyFile {
@@ -195,9 +196,8 @@ pub(super) const NO_LATENCY: &str = "the study asks for no latency";
 
 /// Whether two references name the same images, however many of them.
 fn same_images(a: &super::DataSpec, b: &super::DataSpec) -> bool {
-    use offramp_models::dataset::DataRef::Shapes;
     match (&a.images, &b.images) {
-        (Shapes { split: a, .. }, Shapes { split: b, .. }) => a == b,
+        (DataRef::Shapes { split: a, .. }, DataRef::Shapes { split: b, .. }) => a == b,
         (a, b) => a == b,
     }
 }
@@ -207,11 +207,23 @@ pub(super) struct Data {
     pub images: Box<dyn Dataset>,
     pub digest: Sha256,
     pub calibration: Option<(Box<dyn Dataset>, Sha256)>,
+    class_names: Option<Vec<String>>,
 }
 
 impl Data {
     pub fn calibration_digest(&self) -> Option<Sha256> {
         self.calibration.as_ref().map(|(_, digest)| *digest)
+    }
+
+    /// Digest of the whole data set that the calibration images are the first of: nobody is to judge a policy on any of it.
+    pub fn whole_calibration(&self, config: &Config) -> Result<Sha256, DataError> {
+        let Some(spec) = &config.calibration else { return Ok(self.digest) };
+        let whole = match &spec.images {
+            DataRef::Shapes { split, .. } => DataRef::Shapes { split: *split, count: None },
+            other => other.clone(),
+        };
+        let options = OpenOptions { class_names: self.class_names.as_deref(), limit: None };
+        dataset::open(&whole, &options)?.digest()
     }
 }
 

@@ -17,6 +17,9 @@ pub(super) fn figures(
     let sides = [benign.evaluate(policy, macs), input.evaluate(policy, macs)];
     let by_exit = [accuracy_by_exit(benign), accuracy_by_exit(input)];
     let costs: Vec<f64> = macs.iter().map(|macs| *macs as f64).collect();
+    // With one exit there is no placing to be efficient in.
+    let efficacy =
+        |counts: &[usize]| Efficacy::of(counts, &costs).filter(|_| counts.len() > 1).map(|of| of.raw);
     let both = |[a, b]: [Option<f64>; 2]| Some([a?, b?]);
     let exits = (0..benign.exits()).map(|exit| RowExit {
         exit,
@@ -29,7 +32,7 @@ pub(super) fn figures(
         accuracy: both([sides[0].accuracy, sides[1].accuracy]),
         mean_exit: [sides[0].mean_exit, sides[1].mean_exit],
         macs_fraction: [sides[0].macs_fraction, sides[1].macs_fraction],
-        efficacy: [0, 1].map(|side| Efficacy::of(&sides[side].counts, &costs).map(|efficacy| efficacy.raw)),
+        efficacy: [0, 1].map(|side| efficacy(&sides[side].counts)),
         size: set.map(|set| set.summary.size),
         attackable: set.and_then(|set| set.summary.attackable),
         success: set.and_then(|set| set.summary.success),

@@ -3,7 +3,7 @@
 //! `study.json`, `networks/`, `policies/`, `sets/`, `recordings/`, `measured/`, `rows.jsonl`; at the end `tables/`,
 //! `figures/` and `findings.json`. Every file appears when it is complete, so that a killed campaign goes on from its folder.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -83,8 +83,38 @@ impl Folder {
     /// # Errors
     /// `Version`, `Form` or `Read` for a `study.json` that cannot be read, `Other` or `Removed` for another study.
     pub fn check(&self, study: &StudyFile) -> Result<(), FolderError> {
+        let Some(claim) = self.claim()? else { return Ok(()) };
+        for (what, found) in claim.elements {
+            match study.elements.get(&what) {
+                Some(expected) if *expected == found => {}
+                Some(expected) => {
+                    let (dir, expected) = (self.dir.clone(), expected.clone());
+                    return Err(FolderError::Other { dir, what, expected, found });
+                }
+                None => return Err(FolderError::Removed { dir: self.dir.clone(), what }),
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds `networks` to be all that the folder has, before any is split into it.
+    ///
+    /// # Errors
+    /// As [`Folder::check`].
+    pub fn check_networks<'a>(&self, networks: impl Iterator<Item = &'a str>) -> Result<(), FolderError> {
+        let Some(claim) = self.claim()? else { return Ok(()) };
+        let asked: HashSet<String> = networks.map(|name| format!("network \"{name}\"")).collect();
+        let mut there = claim.elements.into_keys().filter(|what| what.starts_with("network "));
+        match there.find(|what| !asked.contains(what)) {
+            Some(what) => Err(FolderError::Removed { dir: self.dir.clone(), what }),
+            None => Ok(()),
+        }
+    }
+
+    /// What the folder is of; `None` where nothing was begun.
+    fn claim(&self) -> Result<Option<Claim>, FolderError> {
         if !self.is_begun() {
-            return Ok(());
+            return Ok(None);
         }
         let value: Value = self.read(&self.study())?;
         let version = value.get("schema_version").and_then(Value::as_u64).unwrap_or(0);
@@ -95,16 +125,21 @@ impl Folder {
                 found: version,
             });
         }
-        let form = |source| FolderError::Form { path: self.study(), source };
-        let claim: Claim = serde_json::from_value(value).map_err(form)?;
-        for (what, found) in claim.elements {
-            match study.elements.get(&what) {
-                Some(expected) if *expected == found => {}
-                Some(expected) => {
-                    let (dir, expected) = (self.dir.clone(), expected.clone());
-                    return Err(FolderError::Other { dir, what, expected, found });
+        serde_json::from_value(value)
+            .map(Some)
+            .map_err(|source| FolderError::Form { path: self.study(), source })
+    }
+
+    /// Empties the folders of tables and drawings, which are made anew.
+    ///
+    /// # Errors
+    /// `Read` or `Write` names what cannot be removed.
+    pub fn clear_findings(&self) -> Result<(), FolderError> {
+        for folder in [self.tables(), self.figures()] {
+            for name in names(&folder)? {
+                if [".csv", ".json", ".svg"].iter().any(|ending| name.ends_with(ending)) {
+                    remove(&folder.join(name))?;
                 }
-                None => return Err(FolderError::Removed { dir: self.dir.clone(), what }),
             }
         }
         Ok(())

@@ -53,11 +53,13 @@ impl<'a> Ready<'a> {
         self.try_pipeline().map_err(|source| CampaignError::Prepare { network, source })
     }
 
-    /// The recording on `images`, which are `input`: from the folder, else made and kept there.
+    /// The recording on `images`, which are `input`: from the folder, else made and kept there. `digest` says what the
+    /// recording is to name as its data.
     pub fn recording(
         &mut self,
         input: &PlannedInput,
         images: &dyn Dataset,
+        digest: &dyn Fn() -> Result<Sha256, DataError>,
         folder: &Folder,
         each: &mut dyn FnMut() -> bool,
     ) -> Result<Recording, CampaignError> {
@@ -69,7 +71,7 @@ impl<'a> Ready<'a> {
         }
         let (network, label) = (self.network.name.clone(), input.label.clone());
         let pipeline = self.pipeline()?;
-        let digest = images.digest()?;
+        let digest = digest()?;
         let mut going = true;
         let recorded = pass::record(pipeline, images, digest, || going &= each());
         let recording = recorded.map_err(|source| CampaignError::Run {

@@ -188,6 +188,7 @@ impl<'a> Work<'a> {
     }
 
     fn store(self, provenance: &Provenance, findings: &Findings) -> Result<(), CampaignError> {
+        self.folder.clear_findings()?;
         for table in &findings.tables {
             let at = |ending: &str| self.folder.tables().join(format!("{}.{ending}", table.name));
             self.folder.write_text(&at("csv"), &table.csv())?;

@@ -58,9 +58,17 @@ impl Finished {
                 );
             }
         }
-        for skipped in &self.skipped {
-            let _ =
-                writeln!(text, "\nnot crafted: {} on {}: {}", skipped.method, skipped.network, skipped.why);
+        for skipped in self.skipped.chunk_by(|a, b| a.network == b.network) {
+            let methods: Vec<_> = skipped.iter().map(|skipped| skipped.method.as_str()).collect();
+            if let [first, ..] = skipped {
+                let _ = write!(
+                    text,
+                    "\nnot crafted on {}: {} ({})",
+                    first.network,
+                    methods.join(", "),
+                    first.why
+                );
+            }
         }
         text
     }

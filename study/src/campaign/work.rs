@@ -118,7 +118,8 @@ impl<'a> Work<'a> {
             done += 1;
             clock.step(Phase::Policies, &network.name, [done, of])
         };
-        self.ready(network).recording(&input, images.as_ref(), self.folder, &mut step).map(Some)
+        let whole = || self.data.whole_calibration(self.campaign.config);
+        self.ready(network).recording(&input, images.as_ref(), &whole, self.folder, &mut step).map(Some)
     }
 
     /// Crafts the sets that are missing, one network at a time.
@@ -211,7 +212,8 @@ impl<'a> Work<'a> {
             done += 1;
             clock.step(Phase::Record, &name, [done, of])
         };
-        let recording = ready.recording(input, images.as_ref(), self.folder, &mut step)?;
+        let recording =
+            ready.recording(input, images.as_ref(), &|| images.digest(), self.folder, &mut step)?;
         Replay::new(&recording).map_err(|source| CampaignError::Replay {
             network: ready.network.name.clone(),
             input: input.label.clone(),
