@@ -1,7 +1,5 @@
 //! SHA-256 digests, written as 64 lower-case hexadecimal digits.
 
-mod canonical;
-
 use std::{fmt, fs::File, io, path::Path, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

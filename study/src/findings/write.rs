@@ -12,8 +12,8 @@ pub const TABLE_SCHEMA_VERSION: u32 = 1;
 impl Table {
     /// The table as CSV (RFC 4180, lines end in LF), numbers in base units and to the last bit.
     ///
-    /// The header has the columns' names. A column with intervals is followed by `<name>_low` and `<name>_high`. What was
-    /// not measured is an empty cell; if there is any, a last column `not_measured` names it: `name: why; name: why`.
+    /// The header has the columns' names. A column with intervals is followed by `<name>_low` and `<name>_high`. What
+    /// was not measured is an empty cell; if there is any, a last column `not_measured` names it: `name: why; name: why`.
     pub fn csv(&self) -> String {
         let intervals: Vec<bool> = (0..self.columns.len())
             .map(|at| self.column(at).any(|cell| matches!(cell, Cell::Interval { .. })))
@@ -45,8 +45,8 @@ impl Table {
 
     /// The table as JSON: `{schema_version, name, title, caption, columns, rows, not_measured}`.
     ///
-    /// A row is an object by the columns' names: words, numbers in base units, `{value, low, high}` for an interval, null
-    /// for what was not measured, which `not_measured` explains: `{row, what, why}`.
+    /// A row is an object by the columns' names: words, numbers in base units, `{value, low, high}` for an interval,
+    /// null for what was not measured, which `not_measured` explains: `{row, what, why}`.
     pub fn json(&self) -> Value {
         let mut missing = Vec::new();
         let mut rows = Vec::with_capacity(self.rows.len());

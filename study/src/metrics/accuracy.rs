@@ -25,8 +25,8 @@ pub fn table(comparisons: &[Comparison<'_>]) -> Table {
     Table {
         name: "accuracy".into(),
         title: "Accuracy, benign and adversarial".into(),
-        caption: "Fraction of the labelled images that get their label: under the policy, and when all images go on \
-                  to the final exit."
+        caption: "Fraction of the labelled images that get their label: under the policy, and when all \
+                  images go on to the final exit."
             .into(),
         columns: identity().into_iter().chain(columns).collect(),
         rows: rows.collect(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Comparison;
 use super::drawing::{axis, fraction_axis};
 use super::early_success::{EarlySuccess, NONE_ATTACKABLE};
-use super::group::slug;
+use super::group::Slugs;
 use super::row::{NO_EARLY_EXIT, NO_IMAGES, column, count, known, number, percent, share, text, word};
 use crate::findings::{Axis, Cell, Figure, Format, Mark, Series, Table};
 
@@ -70,8 +70,9 @@ pub fn figures(sets: &[Swept<'_, '_>]) -> Vec<Figure> {
             network.entry(set.series).or_default().push([set.alpha, rate]);
         }
     }
+    let mut slugs = Slugs::default();
     let figures = networks.into_iter().map(|(network, modes)| Figure {
-        name: format!("early-alpha-{}", slug(network)),
+        name: format!("early-alpha-{}", slugs.of(network)),
         title: format!("Early Attack success by alpha: {network}"),
         caption: "Fraction of all images whose early exits are all fooled while the final label is kept."
             .into(),

@@ -85,9 +85,9 @@ pub fn table(comparisons: &[Comparison<'_>]) -> Table {
     Table {
         name: "change-of-exit".into(),
         title: "RQ2: do adversarial images leave later?".into(),
-        caption: "The exit where computing stops for the adversarial image less that for the benign one, under the \
-                  policy; above 0 the adversarial image costs more. MACs are means over those of the final exit. \
-                  Source: the paper's §4.1."
+        caption: "The exit where computing stops for the adversarial image less that for the benign one, \
+                  under the policy; above 0 the adversarial image costs more. MACs are means over those of \
+                  the final exit. Source: the paper's §4.1."
             .into(),
         columns: identity().into_iter().chain(columns).collect(),
         rows: rows.collect(),

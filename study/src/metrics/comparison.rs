@@ -108,9 +108,7 @@ pub enum Mismatch {
         adversarial: usize,
     },
     /// The recordings do not label an image alike.
-    #[error(
-        "image {image} has label {benign:?} in the benign recording and {adversarial:?} in the adversarial one"
-    )]
+    #[error("image {image} has {} in the benign recording, {} in the adversarial one", shown(.benign), shown(.adversarial))]
     Label {
         /// The image.
         image: usize,
@@ -263,6 +261,10 @@ impl Pair<'_> {
         let label = self.label?;
         Some([self.benign, self.adversarial].map(|side| side.answer.predicted == label))
     }
+}
+
+fn shown(label: &Option<usize>) -> String {
+    label.map_or_else(|| "no label".to_owned(), |label| format!("label {label}"))
 }
 
 fn table(

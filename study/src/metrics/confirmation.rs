@@ -100,8 +100,8 @@ pub fn table(confirmed: &[Confirmed]) -> Table {
     Table {
         name: "prediction-error".into(),
         title: "Replay against really running it".into(),
-        caption: "Predicted on recorded logits, and run through the segments; the error is predicted less run. Latency \
-                  is predicted from the measured latency of each exit."
+        caption: "Predicted on recorded logits, and run through the segments; the error is predicted less \
+                  run. Latency is predicted from the measured latency of each exit."
             .into(),
         columns,
         rows: rows.collect(),

@@ -50,8 +50,8 @@ pub fn table(comparisons: &[Comparison<'_>], measure: Measure) -> Table {
         name: "accuracy-against-cost".into(),
         title: "Accuracy against cost".into(),
         caption: format!(
-            "One threshold on {} for all exits, those of the published Shallow-Deep Networks code; MACs are means over \
-             those of the final exit.",
+            "One threshold on {} for all exits, those of the published Shallow-Deep Networks code; MACs \
+             are means over those of the final exit.",
             measure.name()
         ),
         columns: identity().into_iter().take(3).chain(columns).collect(),
@@ -75,8 +75,8 @@ pub fn figures(comparisons: &[Comparison<'_>], measure: Measure) -> Vec<Figure> 
             name: format!("accuracy-against-cost-{}", group.slug),
             title: format!("Accuracy against cost: {}", group.title),
             caption: format!(
-                "One threshold on {} for all exits, {POINTS} of them from 0.01 to 0.9999; cost is the mean of the MACs \
-                 over those of the final exit.",
+                "One threshold on {} for all exits, {POINTS} of them from 0.01 to 0.9999; cost is the mean \
+                 of the MACs over those of the final exit.",
                 measure.name()
             ),
             x: fraction_axis("MACs over those of the final exit"),

@@ -12,8 +12,8 @@ pub(super) fn fraction_axis(label: &str) -> Axis {
     Axis { ends: Some([0.0, 1.0]), ..axis(label) }
 }
 
-/// `counts` of the whole numbers from `first` on as a density by the triangular kernel of half-width 1: at whole numbers
-/// the fraction itself, straight between them, of area 1.
+/// `counts` of the whole numbers from `first` on as a density by the triangular kernel of half-width 1: at whole
+/// numbers the fraction itself, straight between them, of area 1.
 pub(super) fn density(name: &str, first: i64, counts: &[usize]) -> Series {
     let whole = counts.iter().sum::<usize>() as f64;
     let inner = (first..).zip(counts).map(|(at, count)| [at as f64, *count as f64 / whole]);

@@ -1,7 +1,7 @@
 //! RQ4: whether every early exit is fooled while the final one keeps its label, and whether that transfers.
 //!
-//! With `p` the final exit's label for the benign image, success is: final label `p`, every early label another. Source:
-//! the project's paper, §6.2.1. Labels of the data have no part in it.
+//! With `p` the final exit's label for the benign image, success is: final label `p`, every early label another.
+//! Source: the project's paper, §6.2.1. Labels of the data have no part in it.
 //!
 //! T1 and T2 of the paper's Table 2 are not defined there. §6.2.3 says of them that the examples "either can keep the
 //! final layer label the same or can change the early exit layer outputs"; the published code counts only both at once,
@@ -128,10 +128,10 @@ pub fn table(comparisons: &[Comparison<'_>]) -> Table {
     Table {
         name: "early-success".into(),
         title: "RQ4: early exits fooled, final label kept".into(),
-        caption: "With p the final exit's label for the benign image: success is a final label of p and another label \
-                  at every early exit. An image is attackable if some early exit says p of it before the attack; the \
-                  paper divides by all images. Success that the policy returns: the answer, under thresholds and \
-                  fallback, is not p. Source: the paper's §6.2.1."
+        caption: "With p the final exit's label for the benign image: success is a final label of p and \
+                  another label at every early exit. An image is attackable if some early exit says p of \
+                  it before the attack; the paper divides by all images. Success that the policy returns: \
+                  the answer, under thresholds and fallback, is not p. Source: the paper's §6.2.1."
             .into(),
         columns: identity().into_iter().chain(columns).collect(),
         rows: rows.collect(),
@@ -168,11 +168,11 @@ pub fn transfer_table(comparisons: &[Comparison<'_>]) -> Table {
     Table {
         name: "early-transfer".into(),
         title: "RQ4: does the Early Attack transfer?".into(),
-        caption: "On networks that the set was not crafted on, with p the target network's own final label for the \
-                  benign image. T1: all its early exits say another label than p. T2: its final exit still says p. \
-                  Over all images; the last column over those whose attack succeeds on the network it was crafted on. \
-                  The paper's Table 2 does not define T1 and T2; this follows its §6.2.3, and the published code's \
-                  choice of p."
+        caption: "On networks that the set was not crafted on, with p the target network's own final label \
+                  for the benign image. T1: all its early exits say another label than p. T2: its final \
+                  exit still says p. Over all images; the last column over those whose attack succeeds on \
+                  the network it was crafted on. The paper's Table 2 does not define T1 and T2; this \
+                  follows its §6.2.3, and the published code's choice of p."
             .into(),
         columns: identity().into_iter().chain(columns).collect(),
         rows: rows.collect(),

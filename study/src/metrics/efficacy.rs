@@ -14,7 +14,7 @@ use crate::findings::{Cell, Figure, Format, Mark, Series, Table};
 /// Efficacy of one run and what its exits allow.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Efficacy {
-    /// The area, in [`Self::floor`, `Self::ceiling`].
+    /// The area, between floor and ceiling.
     pub raw: f64,
     /// The area if all images leave at the final exit.
     pub floor: f64,
@@ -23,8 +23,8 @@ pub struct Efficacy {
 }
 
 impl Efficacy {
-    /// Of `counts` images by exit, `costs` until each exit. `None` without images, with a final cost of 0, or with costs
-    /// that fall from one exit to the next.
+    /// Of `counts` images by exit, `costs` until each exit. `None` without images, with a final cost of 0, or with
+    /// costs that fall from one exit to the next.
     pub fn of(counts: &[usize], costs: &[f64]) -> Option<Self> {
         let images: usize = counts.iter().sum();
         let whole = *costs.last()?;
@@ -107,10 +107,11 @@ pub fn table(comparisons: &[Comparison<'_>]) -> Table {
     Table {
         name: "efficacy".into(),
         title: "Efficacy: how much the exits save".into(),
-        caption: "Area under the fraction of images that have left against the cost of the exit over that of the final \
-                  one: by trapezoids from (0, 0), the last point at 1; higher is more saved. Floor: all images leave at \
-                  the final exit. Ceiling: all at the first. Normalised: (efficacy - floor) / (ceiling - floor), to \
-                  compare networks. Source: Hong et al. 2021; the normalisation is this study's."
+        caption: "Area under the fraction of images that have left against the cost of the exit over that \
+                  of the final one: by trapezoids from (0, 0), the last point at 1; higher is more saved. \
+                  Floor: all images leave at the final exit. Ceiling: all at the first. Normalised: \
+                  (efficacy - floor) / (ceiling - floor), to compare networks. Source: Hong et al. 2021; \
+                  the normalisation is this study's."
             .into(),
         columns: identity().into_iter().chain(columns).collect(),
         rows: rows.collect(),

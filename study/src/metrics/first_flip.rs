@@ -1,7 +1,7 @@
 //! RQ3: the exit at which an adversarial image begins to get another label.
 //!
-//! Source: the project's paper, §5.1: the final exit's label is changed; if the predictions of the first K exits are the
-//! benign ones, exit K + 1 is reported. Exits are counted from 0 here, and each is compared with its own benign label.
+//! Source: the project's paper, §5.1: the final exit's label is changed; if the predictions of the first K exits are
+//! the benign ones, exit K + 1 is reported. Exits are counted from 0 here, and each is compared with its own benign label.
 //! No policy has a part in it: every exit is asked.
 
 use super::Comparison;
@@ -78,9 +78,9 @@ pub fn table(comparisons: &[Comparison<'_>]) -> Table {
     Table {
         name: "first-flip".into(),
         title: "RQ3: where do labels begin to change?".into(),
-        caption: "Over the images whose label at the final exit changes: the first exit whose label is not the one \
-                  that the same exit gives the benign image. Every exit is asked, whatever the policy. Source: the \
-                  paper's §5.1, exits counted from 0."
+        caption: "Over the images whose label at the final exit changes: the first exit whose label is not \
+                  the one that the same exit gives the benign image. Every exit is asked, whatever the \
+                  policy. Source: the paper's §5.1, exits counted from 0."
             .into(),
         columns: identity().into_iter().take(3).chain(columns).collect(),
         rows: rows.collect(),
@@ -126,8 +126,8 @@ pub fn figures(comparisons: &[Comparison<'_>]) -> Vec<Figure> {
         (exits > 1 && !series.is_empty()).then(|| Figure {
             name: format!("first-flip-{}", group.slug),
             title: format!("First exit to change its label: {}", group.title),
-            caption: "Fraction of the images whose final label changes, by the first exit whose label is not its own \
-                      benign one."
+            caption: "Fraction of the images whose final label changes, by the first exit whose label is \
+                      not its own benign one."
                 .into(),
             x: Axis { categories: Some(categories), ..axis("Exit") },
             y: fraction_axis("Fraction of images"),

@@ -1,5 +1,7 @@
 //! Comparisons that share a figure.
 
+use std::collections::HashSet;
+
 use super::Comparison;
 
 /// Comparisons of one network, in the order given.
@@ -23,7 +25,7 @@ pub(super) fn by_network<'c, 'a>(comparisons: &'c [Comparison<'a>]) -> Vec<Group
 
 /// The first comparison of every network and set.
 pub(super) fn without_policies<'c, 'a>(comparisons: &'c [Comparison<'a>]) -> Vec<&'c Comparison<'a>> {
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     let key = |of: &Comparison<'a>| (of.given().network, of.given().set, of.given().surrogate);
     comparisons.iter().filter(|comparison| seen.insert(key(comparison))).collect()
 }
@@ -32,30 +34,35 @@ fn group<'c, 'a: 'c>(
     comparisons: impl Iterator<Item = &'c Comparison<'a>>,
     title: impl Fn(&Comparison<'a>) -> String,
 ) -> Vec<Group<'c, 'a>> {
-    let mut groups: Vec<Group<'c, 'a>> = Vec::new();
+    let (mut groups, mut slugs) = (Vec::<Group<'c, 'a>>::new(), Slugs::default());
     for comparison in comparisons {
         let title = title(comparison);
         if let Some(group) = groups.iter_mut().find(|group| group.title == title) {
             group.members.push(comparison);
         } else {
-            let slug = unused(slug(&title), |slug| groups.iter().any(|group| group.slug == slug));
+            let slug = slugs.of(&title);
             groups.push(Group { title, slug, members: vec![comparison] });
         }
     }
     groups
 }
 
-/// Lower-case letters, digits and single `-`.
-pub(super) fn slug(title: &str) -> String {
-    let kept = title.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' });
-    let kept: String = kept.collect();
-    kept.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
-}
+/// Titles as parts of file names, no two alike.
+#[derive(Default)]
+pub(super) struct Slugs(HashSet<String>);
 
-fn unused(slug: String, taken: impl Fn(&str) -> bool) -> String {
-    if !taken(&slug) {
-        return slug;
+impl Slugs {
+    /// Lower-case letters, digits and single `-`; a number at the end where the same came before.
+    pub fn of(&mut self, title: &str) -> String {
+        let kept =
+            title.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' });
+        let kept: String = kept.collect();
+        let plain = kept.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-");
+        let (mut slug, mut number) = (plain.clone(), 1_u64);
+        while !self.0.insert(slug.clone()) {
+            number += 1;
+            slug = format!("{plain}-{number}");
+        }
+        slug
     }
-    let numbered = (2_u64..).map(|number| format!("{slug}-{number}"));
-    numbered.into_iter().find(|slug| !taken(slug)).unwrap_or_default()
 }

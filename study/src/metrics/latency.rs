@@ -44,8 +44,8 @@ pub fn table(latencies: &[MeasuredLatency<'_>]) -> Table {
     Table {
         name: "latency".into(),
         title: "Latency, benign and adversarial".into(),
-        caption: "Measured in interleaved blocks, everything warmed up; medians and their ratios to benign images with \
-                  95 % intervals by resampling blocks."
+        caption: "Measured in interleaved blocks, everything warmed up; medians and their ratios to benign \
+                  images with 95 % intervals by resampling blocks."
             .into(),
         columns: vec![
             text("network", "Network"),

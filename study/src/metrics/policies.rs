@@ -5,7 +5,7 @@ use offramp_runtime::replay::Replay;
 
 use super::curve::shown;
 use super::drawing::fraction_axis;
-use super::group::slug;
+use super::group::Slugs;
 use super::row::{
     NO_IMAGES, NO_LABELS, NO_MACS, absent, count, decimals, known, number, percent, text, word,
 };
@@ -88,8 +88,8 @@ pub fn front_table(replays: &[PolicyReplay]) -> Table {
         name: "policy-front".into(),
         title: "Policies that none beats".into(),
         caption: format!(
-            "{CAPTION} Listed are those for which no other is at least as accurate and at most as costly, and better in \
-             one of the two."
+            "{CAPTION} Listed are those for which no other is at least as accurate and at most as costly, \
+             and better in one of the two."
         ),
         columns: columns(),
         rows: rows.collect(),
@@ -98,7 +98,8 @@ pub fn front_table(replays: &[PolicyReplay]) -> Table {
 
 /// Accuracy over cost, a figure per recording: a line per family, and the front.
 pub fn figures(replays: &[PolicyReplay]) -> Vec<Figure> {
-    let drawn = replays.iter().enumerate().filter_map(|(place, replay)| {
+    let mut slugs = Slugs::default();
+    let drawn = replays.iter().filter_map(|replay| {
         let mut series: Vec<Series> = Vec::new();
         for candidate in &replay.candidates {
             let Some(point) = point(candidate) else { continue };
@@ -114,13 +115,9 @@ pub fn figures(replays: &[PolicyReplay]) -> Vec<Figure> {
         }
         let best = replay.best().filter_map(point).collect();
         series.push(Series { name: "none better".into(), mark: Mark::Point, points: best });
-        let name = slug(&format!("policy-replay-{}-{}", replay.network, replay.images));
-        let before = replays.iter().take(place);
-        let twin =
-            before.filter(|other| slug(&format!("policy-replay-{}-{}", other.network, other.images)) == name);
-        let twins = twin.count();
+        let slug = slugs.of(&format!("{}-{}", replay.network, replay.images));
         (series.len() > 1).then(|| Figure {
-            name: if twins == 0 { name } else { format!("{name}-{}", twins + 1) },
+            name: format!("policy-replay-{slug}"),
             title: format!("Policies on {}: {}", replay.network, replay.images),
             caption: CAPTION.into(),
             x: fraction_axis("MACs over those of the final exit"),
@@ -131,8 +128,8 @@ pub fn figures(replays: &[PolicyReplay]) -> Vec<Figure> {
     drawn.collect()
 }
 
-const CAPTION: &str = "Evaluated offline on the logits of every exit, recorded once; MACs are means over those of the \
-                       final exit.";
+const CAPTION: &str = "Evaluated offline on the logits of every exit, recorded once; MACs are means over \
+                       those of the final exit.";
 
 fn columns() -> Vec<crate::findings::Column> {
     vec![

@@ -181,11 +181,11 @@ pub fn table(comparisons: &[Comparison<'_>]) -> Table {
     Table {
         name: "exit-returns".into(),
         title: "What every exit costs and saves".into(),
-        caption: "Against the same network without the exit, under the same policy: who left there goes on to the next \
-                  exit that takes it. Saved: the MACs of going on, mean over all images. Net: less the MACs of the \
-                  exit's own internal classifier, which everybody who gets there pays. Accuracy: without the exit less \
-                  with it. An exit that never pays is better removed; judged by measured time where there is one, else \
-                  by MACs."
+        caption: "Against the same network without the exit, under the same policy: who left there goes on \
+                  to the next exit that takes it. Saved: the MACs of going on, mean over all images. Net: \
+                  less the MACs of the exit's own internal classifier, which everybody who gets there \
+                  pays. Accuracy: without the exit less with it. An exit that never pays is better \
+                  removed; judged by measured time where there is one, else by MACs."
             .into(),
         columns: vec![
             text("network", "Network"),

@@ -119,8 +119,8 @@ impl<'a> Ground<'a> {
         Self { replay, macs, exits, labelled: replay.labels().iter().flatten().count(), fallback_right }
     }
 
-    /// The figures at every level, in the order given: an exit is taken when the score of the predictions up to it is at
-    /// least the level.
+    /// The figures at every level, in the order given: an exit is taken when the score of the predictions up to it is
+    /// at least the level.
     fn walk<L: PartialOrd + Copy>(
         &self,
         score: impl Fn(&[Prediction]) -> Option<L>,

@@ -8,7 +8,7 @@ use std::fmt;
 
 use super::Comparison;
 use super::drawing::{axis, beside_benign, density, fraction_axis};
-use super::group::by_deployment;
+use super::group::{Slugs, by_deployment};
 use super::row::{
     NO_LABELS, absent, count, identity, identity_of, known, number, percent, share, text, word,
 };
@@ -185,10 +185,10 @@ pub fn table(comparisons: &[Comparison<'_>]) -> Table {
     Table {
         name: "transfer".into(),
         title: "RQ1: do sets transfer between networks?".into(),
-        caption: "Sets crafted white-box on one network and run on another, answers under their policies. A network of \
-                  one exit is static (S), one of several dynamic (D). Success: of the images that both networks \
-                  classify rightly when benign, those that the target gets wrong. The paper's rate (§3.1) is the last \
-                  column: wrong answers over all adversarial images."
+        caption: "Sets crafted white-box on one network and run on another, answers under their policies. \
+                  A network of one exit is static (S), one of several dynamic (D). Success: of the images \
+                  that both networks classify rightly when benign, those that the target gets wrong. The \
+                  paper's rate (§3.1) is the last column: wrong answers over all adversarial images."
             .into(),
         columns: identity().into_iter().chain(columns).collect(),
         rows: rows.collect(),
@@ -210,8 +210,8 @@ pub fn by_direction(comparisons: &[Comparison<'_>]) -> Table {
     Table {
         name: "transfer-by-direction".into(),
         title: "RQ1: static to dynamic, and back".into(),
-        caption: "Success as in transfer; mean, least and most over the runs of each direction, every run with the \
-                  same weight."
+        caption: "Success as in transfer; mean, least and most over the runs of each direction, every run \
+                  with the same weight."
             .into(),
         columns: vec![
             text("direction", "Direction"),
@@ -224,7 +224,8 @@ pub fn by_direction(comparisons: &[Comparison<'_>]) -> Table {
     }
 }
 
-/// Success by pair of networks as bars, one figure per policy; a series per direction, the mean over the sets of a pair.
+/// Success by pair of networks as bars, one figure per policy; a series per direction, the mean over the sets of each
+/// pair.
 pub fn figures(comparisons: &[Comparison<'_>]) -> Vec<Figure> {
     let crossings = crossings(comparisons);
     let mut policies: Vec<&str> = Vec::new();
@@ -234,14 +235,18 @@ pub fn figures(comparisons: &[Comparison<'_>]) -> Vec<Figure> {
             policies.push(policy);
         }
     }
-    let figures = policies.into_iter().enumerate().filter_map(|(at, policy)| {
+    let mut slugs = Slugs::default();
+    let figures = policies.into_iter().filter_map(|policy| {
         let of_policy = crossings.iter().filter(|(target, _)| target.given().policy_name == policy);
         let mut pairs: Vec<(Direction, String, Vec<f64>)> = Vec::new();
         for (target, found) in of_policy {
             let Some(found) = found else { continue };
             let Some(rate) = found.success() else { continue };
             let name = format!("{} to {}", target.given().surrogate, target.given().network);
-            match pairs.iter_mut().find(|(direction, pair, _)| (*direction, pair.as_str()) == (found.direction, name.as_str())) {
+            match pairs
+                .iter_mut()
+                .find(|(direction, pair, _)| (*direction, pair.as_str()) == (found.direction, name.as_str()))
+            {
                 Some((.., rates)) => rates.push(rate),
                 None => pairs.push((found.direction, name, vec![rate])),
             }
@@ -256,10 +261,11 @@ pub fn figures(comparisons: &[Comparison<'_>]) -> Vec<Figure> {
         let series: Vec<Series> = series.collect();
         let names = pairs.iter().map(|(_, name, _)| name.clone()).collect();
         (!series.is_empty()).then(|| Figure {
-            name: if at == 0 { "transfer".into() } else { format!("transfer-{}", at + 1) },
+            name: format!("transfer-success-{}", slugs.of(policy)),
             title: format!("Transfer between networks: {policy}"),
-            caption: "Of the images that both networks classify rightly when benign, the fraction that the target gets \
-                      wrong; the mean over the sets of each pair. S: static, one exit. D: dynamic, several."
+            caption: "Of the images that both networks classify rightly when benign, the fraction that the \
+                      target gets wrong; the mean over the sets of each pair. S: static, one exit. D: \
+                      dynamic, several."
                 .into(),
             x: Axis { categories: Some(names), ..axis("Crafted on, run on") },
             y: fraction_axis("Success"),
@@ -279,8 +285,8 @@ pub fn exit_figures(comparisons: &[Comparison<'_>]) -> Vec<Figure> {
         (!series.is_empty()).then(|| Figure {
             name: format!("exit-density-{}", group.slug),
             title: format!("Exits taken: {}", group.title),
-            caption: "Density of the exit where computing stops under the policy: at every exit the fraction of images \
-                      that leave there, straight between them; the area is 1."
+            caption: "Density of the exit where computing stops under the policy: at every exit the \
+                      fraction of images that leave there, straight between them; the area is 1."
                 .into(),
             x: axis("Exit"),
             y: axis("Density"),

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Sha256;
+use crate::Sha256;
 
 impl Sha256 {
     /// Digest of the canonical JSON of `value`: keys sorted by bytes, no white space, numbers as `serde_json` prints them.
