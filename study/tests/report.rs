@@ -24,7 +24,7 @@ fn closed(html: &str) -> String {
         let (before, tag) = rest.split_at(at);
         let end = tag.find('>').unwrap();
         let (tag, after) = tag.split_at(end);
-        let open = ["<meta ", "<img "].iter().any(|name| tag.starts_with(name));
+        let open = ["<meta ", "<img ", "<wbr"].iter().any(|name| tag.starts_with(name));
         let tag = tag.replace("<details open", "<details open=\"\"");
         xml.extend([before, &tag, if open { "/>" } else { ">" }]);
         rest = &after[1..];
@@ -335,6 +335,7 @@ fn a_report_appears_whole_or_not_at_all() {
         report::write(&[study("runs/one", sample::stored(0))], &folder.join("absent/x.html")).unwrap_err();
     assert!(matches!(error, ReportError::Write { .. }));
 
+    // Left in `target/tmp/report` for people to look at, with `offramp report`.
     for (name, stored) in [
         ("one", sample::stored(0)),
         ("two", sample::stored(1)),
@@ -342,5 +343,8 @@ fn a_report_appears_whole_or_not_at_all() {
     ] {
         std::fs::create_dir_all(folder.join(name)).unwrap();
         stored.write(&folder.join(name)).unwrap();
+    }
+    for figure in sample::findings(0).figures {
+        std::fs::write(folder.join(format!("{}.svg", figure.name)), plot::svg(&figure).unwrap()).unwrap();
     }
 }

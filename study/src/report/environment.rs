@@ -48,6 +48,11 @@ pub fn environment(members: &[Member<'_>]) -> Markup {
     }
 }
 
+/// A path that may break after each folder.
+pub fn path(path: &str) -> Markup {
+    html! { @for part in path.split_inclusive('/') { (part) wbr; } }
+}
+
 fn lines(members: &[Member<'_>]) -> Vec<Line> {
     let line = |name, code, of: &dyn Fn(&Member<'_>) -> Vec<String>| Line {
         name,

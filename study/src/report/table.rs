@@ -58,7 +58,7 @@ pub fn table(table: &Table) -> Markup {
             }
         }
         @if !measured.is_empty() {
-            p.notes { "Measured, so different in another run: " (measured.join(", ")) "." }
+            p.notes { "Measured, so different in another run: " (measured.join("; ")) "." }
         }
     }
 }
