@@ -111,7 +111,7 @@ fn draw(figure: &Figure, id: &str, page: Page, alone: bool) -> Result<String, Pl
     );
     let _ = writeln!(svg, "<title id=\"{id}-title\">{}</title>", text::escape(&figure.title));
     let _ = writeln!(svg, "<desc id=\"{id}-desc\">{}</desc>", text::escape(&description(figure)));
-    let hatches = figure.series.iter().enumerate().filter(|(_, series)| series.mark == Mark::Bar);
+    let hatches = figure.series.iter().enumerate().take(256).filter(|(_, series)| series.mark == Mark::Bar);
     for (index, _) in hatches {
         svg.push_str(&glyph::pattern(id, chart::place(index)));
     }

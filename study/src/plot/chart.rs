@@ -60,7 +60,8 @@ pub fn draw(body: &mut String, figure: &Figure, frame: &Frame<'_>) -> Result<f64
     let y_room = Room { ground: grounded, margin: true, beside: 0.0 };
     // Height first: its ticks say how wide the labels beside the plot are.
     let rows = (height / (font * 2.6)).max(2.0) as usize;
-    let y = Scale::new(&shortened(&figure.y, font, width * 0.3), values(figure, 1), y_room, rows);
+    let y = Scale::new(&shortened(&figure.y, font, width * 0.3), values(figure, 1), y_room, rows)
+        .thinned(rows + 4);
     let widest = y.labels().iter().map(|label| text::width(label, font)).fold(0.0, f64::max);
     // Long names aslant begin further left.
     let slanted = figure

@@ -45,6 +45,14 @@ impl Scale {
         Self { ends, logarithmic: axis.logarithmic, ticks, labels }
     }
 
+    /// The axis with at most `most` of its ticks.
+    pub fn thinned(mut self, most: usize) -> Self {
+        let stride = self.ticks.len().div_ceil(most.max(1)).max(1);
+        self.ticks = self.ticks.into_iter().step_by(stride).collect();
+        self.labels = self.labels.into_iter().step_by(stride).collect();
+        self
+    }
+
     /// What stands at the ticks.
     pub fn labels(&self) -> &[String] {
         &self.labels
