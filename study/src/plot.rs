@@ -8,6 +8,7 @@ mod category;
 mod chart;
 mod glyph;
 mod ink;
+mod label;
 mod legend;
 mod scale;
 pub(crate) mod text;
@@ -40,10 +41,11 @@ pub enum Page {
 }
 
 impl Page {
+    /// Width of the drawing and height of the plot, to which title, legend and labels add theirs.
     fn size(self) -> (f64, f64) {
         match self {
-            Self::Wide => (720.0, 380.0),
-            Self::Narrow => (350.0, 290.0),
+            Self::Wide => (720.0, 270.0),
+            Self::Narrow => (350.0, 190.0),
         }
     }
 
@@ -79,7 +81,7 @@ pub fn element(figure: &Figure, id: &str, page: Page) -> Result<String, PlotErro
 }
 
 fn draw(figure: &Figure, id: &str, page: Page, alone: bool) -> Result<String, PlotError> {
-    let (width, height) = page.size();
+    let (width, _) = page.size();
     let font = page.font();
     let mut body = String::new();
     let mut top = 6.0;
@@ -96,10 +98,8 @@ fn draw(figure: &Figure, id: &str, page: Page, alone: bool) -> Result<String, Pl
     if figure.series.len() > 1 || figure.series.iter().any(|series| series.name != figure.title) {
         top += legend::draw(&mut body, id, &figure.series, (top, width, font)) + 4.0;
     }
-    // A long legend takes no room from the plot.
-    let height = height.max(top + height * 0.7);
-    let frame = chart::Frame { id, size: (width, height), top: top + 6.0, font };
-    chart::draw(&mut body, figure, &frame)?;
+    let frame = chart::Frame { id, size: page.size(), top: top + 4.0, font };
+    let height = chart::draw(&mut body, figure, &frame)?;
 
     let mut svg = String::new();
     let _ = writeln!(
@@ -111,7 +111,7 @@ fn draw(figure: &Figure, id: &str, page: Page, alone: bool) -> Result<String, Pl
     );
     let _ = writeln!(svg, "<title id=\"{id}-title\">{}</title>", text::escape(&figure.title));
     let _ = writeln!(svg, "<desc id=\"{id}-desc\">{}</desc>", text::escape(&description(figure)));
-    let hatches = figure.series.iter().enumerate().filter(|(_, series)| series.mark == Mark::Bar);
+    let hatches = figure.series.iter().enumerate().take(256).filter(|(_, series)| series.mark == Mark::Bar);
     for (index, _) in hatches {
         svg.push_str(&glyph::pattern(id, chart::place(index)));
     }

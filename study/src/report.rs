@@ -9,6 +9,7 @@ mod environment;
 mod figure;
 pub(crate) mod number;
 mod page;
+mod part;
 mod specimen;
 mod stored;
 mod table;

@@ -9,7 +9,7 @@ use super::text;
 const SLANT: (f64, f64) = (0.5736, 0.8192);
 const DEGREES: i32 = -35;
 /// Lines of a name that is broken.
-const LINES: usize = 3;
+const LINES: usize = 4;
 
 /// Names as they will be written.
 pub enum Names {
@@ -23,16 +23,18 @@ impl Names {
     /// Lays out `names` for slots of width `slot`; `left` is the room beside the first.
     pub fn new(names: &[String], size: f64, slot: f64, left: f64) -> Self {
         let room = slot - size * 0.6;
-        let level: Vec<Vec<String>> = names.iter().map(|name| lines(name, size, room)).collect();
+        let level: Vec<Vec<String>> = names.iter().map(|name| text::lines(name, size, room)).collect();
         if level
             .iter()
             .all(|lines| lines.len() <= LINES && lines.iter().all(|line| text::width(line, size) <= room))
         {
             return Self::Level(level);
         }
-        let longest = ((left + slot / 2.0) / SLANT.1).clamp(size * 3.0, size * 11.0);
+        let longest =
+            |index: usize| ((left + slot * (index as f64 + 0.5)) / SLANT.1).clamp(size * 3.0, size * 13.0);
         let stride = (size * 1.3 / slot.max(0.1)).ceil().max(1.0) as usize;
-        Self::Slanted(names.iter().map(|name| text::cut(name, size, longest)).collect(), stride)
+        let names = names.iter().enumerate().map(|(index, name)| text::squeeze(name, size, longest(index)));
+        Self::Slanted(names.collect(), stride)
     }
 
     /// The height that they need.
@@ -78,18 +80,6 @@ impl Names {
     }
 }
 
-/// `name` broken between words into lines that fit, where its words do.
-fn lines(name: &str, size: f64, room: f64) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in name.split_inclusive([' ', '-', '_', '/', '+', ',']) {
-        match lines.last_mut() {
-            Some(line) if text::width(&format!("{line}{word}"), size) <= room => line.push_str(word),
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines.into_iter().map(|line| line.trim_end().to_owned()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,10 +100,5 @@ mod tests {
         let many = names(&["exit"; 200]);
         let Names::Slanted(_, stride) = Names::new(&many, 12.0, 3.0, 40.0) else { panic!("level") };
         assert!(stride as f64 * 3.0 >= 12.0);
-    }
-
-    #[test]
-    fn a_name_breaks_between_words() {
-        assert_eq!(lines("early attack improved", 10.0, 60.0), ["early", "attack", "improved"]);
     }
 }

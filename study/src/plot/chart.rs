@@ -11,6 +11,7 @@ use plotters::style::{Color as _, IntoFont as _, ShapeStyle};
 use super::backend::{FINE, Svg, short};
 use super::category::Names;
 use super::ink::Ink;
+use super::label::Label;
 use super::scale::{Room, Scale};
 use super::{PlotError, text};
 use crate::findings::{Axis, Figure, Mark, Series};
@@ -24,9 +25,9 @@ const GROUP: f64 = 0.8;
 pub struct Frame<'a> {
     /// Prefix of ids.
     pub id: &'a str,
-    /// Width and height of the drawing.
+    /// Width of the drawing, height of the plot.
     pub size: (f64, f64),
-    /// Where the plot begins.
+    /// Where the label of the vertical axis begins.
     pub top: f64,
     /// Size of the font.
     pub font: f64,
@@ -45,23 +46,30 @@ pub fn pointed(series: &Series) -> bool {
 type Context<'a, 'b> = ChartContext<'a, Svg<'b>, Cartesian2d<Scale, Scale>>;
 type Drawn<'b> = Result<(), DrawingAreaErrorKind<<Svg<'b> as plotters_backend::DrawingBackend>::ErrorType>>;
 
-/// Draws axes and series of `figure` into `body`.
+/// Draws axes and series of `figure` into `body` and returns where the drawing ends.
 ///
 /// # Errors
 /// `Layout`.
-pub fn draw(body: &mut String, figure: &Figure, frame: &Frame<'_>) -> Result<(), PlotError> {
-    let Frame { id, size: (width, height), top, font } = *frame;
+pub fn draw(body: &mut String, figure: &Figure, frame: &Frame<'_>) -> Result<f64, PlotError> {
+    let Frame { id, size: (width, height), mut top, font } = *frame;
+    let upper = Label::new(&figure.y.label, font, width - 8.0);
+    upper.draw(body, 4.0, top, "start");
+    top += upper.height();
     let (bars, group) = groups(figure);
     let grounded = figure.series.iter().any(|series| matches!(series.mark, Mark::Bar | Mark::Area));
     let y_room = Room { ground: grounded, margin: true, beside: 0.0 };
-    let named = |axis: &Axis| if axis.label.is_empty() { 0.0 } else { font * 1.6 };
-
     // Height first: its ticks say how wide the labels beside the plot are.
-    let foot = named(&figure.x) + font * 1.9;
-    let rows = ((height - top - foot) / (font * 2.6)).max(2.0) as usize;
-    let y = Scale::new(&shortened(&figure.y, font, width * 0.3), values(figure, 1), y_room, rows);
+    let rows = (height / (font * 2.6)).max(2.0) as usize;
+    let y = Scale::new(&shortened(&figure.y, font, width * 0.3), values(figure, 1), y_room, rows)
+        .thinned(rows + 4);
     let widest = y.labels().iter().map(|label| text::width(label, font)).fold(0.0, f64::max);
-    let left = (named(&figure.y) + widest + 16.0).min(width * 0.5);
+    // Long names aslant begin further left.
+    let slanted = figure
+        .x
+        .categories
+        .as_ref()
+        .is_some_and(|names| names.iter().any(|name| text::width(name, font) > 70.0));
+    let left = (widest + 16.0).max(if slanted { font * 4.5 } else { 0.0 }).min(width * 0.5);
     let right = 16.0;
     let x_room = Room { beside: if bars > 0 { group / 2.0 } else { 0.0 }, margin: bars == 0, ground: false };
     let x = (2..=9)
@@ -75,18 +83,12 @@ pub fn draw(body: &mut String, figure: &Figure, frame: &Frame<'_>) -> Result<(),
     let slot =
         (width - left - right) / figure.x.categories.as_ref().map_or(1, |names| names.len().max(1)) as f64;
     let names = figure.x.categories.as_ref().map(|names| Names::new(names, font, slot, left));
-    let bottom = match &names {
-        Some(names) => named(&figure.x) + names.height(font),
-        None => foot,
-    };
-    // Names aslant take their height below the plot, not from it.
-    let plot = (width - left - right, (height - top - bottom).max(height * 0.3));
+    let bottom = names.as_ref().map_or(font * 1.9, |names| names.height(font));
+    let plot = (width - left - right, height);
 
     let mut drawn = String::new();
-    let described = [&figure.x, &figure.y].map(|axis| axis.label.as_str());
-    let words = [text::cut(described[0], font, plot.0), text::cut(described[1], font, plot.1)];
     let backend = Svg::new(&mut drawn, id, (width, top + plot.1 + bottom));
-    let layout = Layout { x: x.clone(), y: y.clone(), left, right, top, bottom, font, words, group, bars };
+    let layout = Layout { x: x.clone(), y: y.clone(), left, right, top, bottom, font, group, bars };
     chart(backend, figure, &layout, names.is_some())
         .map_err(|_| PlotError::Layout { name: figure.name.clone() })?;
 
@@ -107,7 +109,10 @@ pub fn draw(body: &mut String, figure: &Figure, frame: &Frame<'_>) -> Result<(),
             "<text class=\"empty\" text-anchor=\"middle\" x=\"{at}\" y=\"{line}\">no data</text>"
         );
     }
-    Ok(())
+    let end = top + plot.1 + bottom;
+    let lower = Label::new(&figure.x.label, font, plot.0 + 2.0 * right);
+    lower.draw(body, left + plot.0 / 2.0, end, "middle");
+    Ok(end + lower.height())
 }
 
 struct Layout {
@@ -118,7 +123,6 @@ struct Layout {
     top: f64,
     bottom: f64,
     font: f64,
-    words: [String; 2],
     group: f64,
     bars: usize,
 }
@@ -139,10 +143,7 @@ fn chart<'b>(backend: Svg<'b>, figure: &Figure, layout: &Layout, categories: boo
         .bold_line_style(Ink::Grid)
         .axis_style(Ink::Axis)
         .set_all_tick_mark_size(fine(4.0))
-        .label_style(words.clone())
-        .axis_desc_style(words)
-        .x_desc(layout.words[0].clone())
-        .y_desc(layout.words[1].clone());
+        .label_style(words);
     if layout.bars > 0 || categories {
         mesh.disable_x_mesh();
     }
@@ -225,6 +226,6 @@ fn groups(figure: &Figure) -> (usize, f64) {
 
 /// `axis` with its categories cut to `room`.
 fn shortened(axis: &Axis, font: f64, room: f64) -> Axis {
-    let cut = |names: &Vec<String>| names.iter().map(|name| text::cut(name, font, room)).collect();
+    let cut = |names: &Vec<String>| names.iter().map(|name| text::squeeze(name, font, room)).collect();
     Axis { categories: axis.categories.as_ref().map(cut), ..axis.clone() }
 }

@@ -12,7 +12,7 @@ pub fn hatch(series: u8) -> usize {
 
 /// The pattern that fills the bars of `series`; solid for the first.
 pub fn pattern(id: &str, series: u8) -> String {
-    let (turn, marks) = match (usize::from(series) + usize::from(series) / 8) % HATCHES {
+    let (turn, marks) = match usize::from(series) % HATCHES {
         0 => ("", "<rect width=\"7\" height=\"7\" fill=\"currentColor\" fill-opacity=\".85\"/>"),
         1 => ("rotate(45)", "<rect width=\"3\" height=\"7\" fill=\"currentColor\"/>"),
         2 => ("", "<circle cx=\"3.5\" cy=\"3.5\" r=\"1.7\" fill=\"currentColor\"/>"),

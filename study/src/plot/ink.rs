@@ -86,7 +86,7 @@ pub fn colour(series: u8) -> usize {
 
 /// The second round of colours meets other dashes.
 fn dash(series: u8) -> usize {
-    (usize::from(series) + usize::from(series) / LIGHT.len()) % DASHES.len()
+    usize::from(series) % DASHES.len()
 }
 
 /// The rules that give inks their looks, for readers of light and dark pages; print is light.

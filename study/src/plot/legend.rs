@@ -18,7 +18,7 @@ pub fn draw(body: &mut String, id: &str, series: &[Series], (top, width, size): 
     let (mut x, mut y) = (GAP, top);
     for (index, one) in series.iter().enumerate() {
         let place = index.min(usize::from(u8::MAX)) as u8;
-        let name = text::cut(&one.name, size, width - SAMPLE - 3.0 * GAP);
+        let name = text::squeeze(&one.name, size, width - SAMPLE - 3.0 * GAP);
         let entry = SAMPLE + GAP + text::width(&name, size) + 2.0 * GAP;
         if x > GAP && x + entry > width {
             (x, y) = (GAP, y + row);

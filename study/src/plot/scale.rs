@@ -45,6 +45,14 @@ impl Scale {
         Self { ends, logarithmic: axis.logarithmic, ticks, labels }
     }
 
+    /// The axis with at most `most` of its ticks.
+    pub fn thinned(mut self, most: usize) -> Self {
+        let stride = self.ticks.len().div_ceil(most.max(1)).max(1);
+        self.ticks = self.ticks.into_iter().step_by(stride).collect();
+        self.labels = self.labels.into_iter().step_by(stride).collect();
+        self
+    }
+
     /// What stands at the ticks.
     pub fn labels(&self) -> &[String] {
         &self.labels
@@ -114,7 +122,8 @@ fn steps([low, high]: [f64; 2], most: usize) -> (Vec<f64>, Vec<String>) {
         // Not -0.
         .map(|tick| if tick.abs() < slack { 0.0 } else { tick })
         .collect();
-    let labels = ticks.iter().map(|tick| spoken(*tick, step)).collect();
+    let largest = low.abs().max(high.abs());
+    let labels = ticks.iter().map(|tick| spoken(*tick, step, largest)).collect();
     (ticks, labels)
 }
 
@@ -134,19 +143,31 @@ fn decades([low, high]: [f64; 2], most: usize) -> (Vec<f64>, Vec<String>) {
     }
     let stride = ticks.len().div_ceil(most.max(1)).max(1);
     let ticks: Vec<f64> = ticks.into_iter().step_by(stride).collect();
-    let labels = ticks.iter().map(|tick| spoken(*tick, *tick)).collect();
+    let labels = ticks.iter().map(|tick| spoken(*tick, *tick, *tick)).collect();
     (ticks, labels)
 }
 
-/// `value` to the digits that a step of `step` needs.
-fn spoken(value: f64, step: f64) -> String {
-    let magnitude = value.abs();
-    if magnitude != 0.0 && !(1e-5..1e7).contains(&magnitude) {
-        let digits = (magnitude.log10().floor() - step.abs().log10().floor()).clamp(0.0, 6.0) as usize;
-        return format!("{value:.digits$e}").replace('-', "\u{2212}");
+/// `value` to the digits that a step of `step` needs, with the prefix that suits an axis up to `largest`.
+fn spoken(value: f64, step: f64, largest: f64) -> String {
+    const PREFIXES: [(f64, f64, &str); 7] = [
+        (1e15, 1e15, "P"),
+        (1e12, 1e12, "T"),
+        (1e9, 1e9, "G"),
+        (1e6, 1e6, "M"),
+        (1e5, 1e3, "k"),
+        (1e-4, 1.0, ""),
+        (1e-6, 1e-6, "µ"),
+    ];
+    if value == 0.0 {
+        return "0".into();
     }
-    let digits = (-(step.abs().log10() + 1e-9).floor()).clamp(0.0, 9.0) as usize;
-    crate::report::number::fixed(value, digits)
+    let found = PREFIXES.iter().find(|(from, ..)| largest >= *from).filter(|_| largest < 1e18);
+    let Some((_, unit, prefix)) = found else {
+        return format!("{value:.1e}").replace('-', "\u{2212}");
+    };
+    let digits = (-((step / unit).abs().log10() + 1e-9).floor()).clamp(0.0, 9.0) as usize;
+    let number = crate::report::number::fixed(value / unit, digits);
+    if prefix.is_empty() { number } else { format!("{number}\u{202f}{prefix}") }
 }
 
 impl Ranged for Scale {
@@ -187,6 +208,8 @@ mod tests {
     fn ticks_are_round_and_within_the_ends() {
         let scale = Scale::new(&axis(false), [0.013, 0.971].into_iter(), Room::default(), 6);
         assert_eq!(scale.labels(), ["0.2", "0.4", "0.6", "0.8"]);
+        let scale = Scale::new(&axis(false), [-1e7, 4e6].into_iter(), Room::default(), 4);
+        assert_eq!(scale.labels(), ["\u{2212}10\u{202f}M", "\u{2212}5\u{202f}M", "0"]);
     }
 
     #[test]

@@ -32,6 +32,36 @@ pub fn cut(text: &str, size: f64, room: f64) -> String {
     cut
 }
 
+/// `text` cut in its middle so that it is at most `room` wide: names of one family differ at their ends.
+pub fn squeeze(text: &str, size: f64, room: f64) -> String {
+    if width(text, size) <= room {
+        return text.to_owned();
+    }
+    let half = (room - size) / 2.0;
+    let kept = |characters: &mut dyn Iterator<Item = char>| -> String {
+        let mut left = half;
+        let fits = |c: &char| {
+            left -= share(*c) * size;
+            left >= 0.0
+        };
+        characters.take_while(fits).collect()
+    };
+    let (head, tail) = (kept(&mut text.chars()), kept(&mut text.chars().rev()));
+    format!("{head}…{}", tail.chars().rev().collect::<String>())
+}
+
+/// `text` broken between words into lines that fit into `room`, where its words do.
+pub fn lines(text: &str, size: f64, room: f64) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_inclusive([' ', '-', '_', '/', '+', ',']) {
+        match lines.last_mut() {
+            Some(line) if width(&format!("{line}{word}"), size) <= room => line.push_str(word),
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.into_iter().map(|line| line.trim_end().to_owned()).collect()
+}
+
 /// `text` as XML character data or attribute value; characters that no XML document may hold are replaced.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -64,6 +94,13 @@ mod tests {
         let short = cut(name, 12.0, 100.0);
         assert!(width(&short, 12.0) <= 100.0 && short.ends_with('…'), "{short}");
         assert_eq!(cut("short", 12.0, 100.0), "short");
+        let [one, two] = ["exits", "static"].map(|end| squeeze(&format!("{name}-{end}"), 12.0, 120.0));
+        assert!(width(&one, 12.0) <= 120.0 && one != two, "{one} {two}");
+    }
+
+    #[test]
+    fn text_breaks_between_words() {
+        assert_eq!(lines("early attack improved", 10.0, 60.0), ["early", "attack", "improved"]);
     }
 
     #[test]

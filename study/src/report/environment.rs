@@ -7,6 +7,8 @@ use super::comparison::Member;
 /// A line of the environment: its name and one value per study.
 struct Line {
     name: &'static str,
+    /// Whether readers want to know that studies differ in it.
+    telling: bool,
     values: Vec<Vec<String>>,
     code: bool,
 }
@@ -30,7 +32,7 @@ pub fn environment(members: &[Member<'_>]) -> Markup {
                             tr {
                                 th scope="row" {
                                     (line.name)
-                                    @if several && line.values.windows(2).any(|pair| pair[0] != pair[1]) {
+                                    @if several && line.telling && line.values.windows(2).any(|pair| pair[0] != pair[1]) {
                                         " " span.tag { "differs" }
                                     }
                                 }
@@ -48,9 +50,15 @@ pub fn environment(members: &[Member<'_>]) -> Markup {
     }
 }
 
+/// A path that may break after each folder.
+pub fn path(path: &str) -> Markup {
+    html! { @for part in path.split_inclusive('/') { (part) wbr; } }
+}
+
 fn lines(members: &[Member<'_>]) -> Vec<Line> {
     let line = |name, code, of: &dyn Fn(&Member<'_>) -> Vec<String>| Line {
         name,
+        telling: name != "Folder",
         values: members.iter().map(of).collect(),
         code,
     };

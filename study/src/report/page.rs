@@ -1,24 +1,12 @@
 //! The page: headline, contents, what was not measured, figures, tables, pictures, environment.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use offramp_runtime::meter::NotMeasured;
 
 use super::comparison::{self, Member};
-use super::{ReportError, SUMMARY, Study, environment, figure, specimen, table};
+use super::part::{self, Part};
+use super::{ReportError, SUMMARY, Study, environment, table};
 use crate::plot;
-
-/// A part of the page, as the contents list it.
-struct Part {
-    id: String,
-    heading: String,
-    entries: Vec<Entry>,
-}
-
-/// A table, a figure or the pictures.
-struct Entry {
-    id: String,
-    title: String,
-    body: Markup,
-}
 
 /// The page on `studies`.
 ///
@@ -29,7 +17,7 @@ pub fn page(studies: &[Study]) -> Result<Markup, ReportError> {
     let groups = comparison::groups(&members);
     let mut parts = Vec::new();
     for group in &groups {
-        parts.extend(parts_of(group, groups.len() > 1)?);
+        parts.extend(part::parts(group, groups.len() > 1)?);
     }
     let headline = headline(&members);
     Ok(html! {
@@ -105,9 +93,9 @@ fn summary(members: &[Member<'_>]) -> Markup {
             @for member in members {
                 @let provenance = &member.study.stored.provenance;
                 @let findings = &member.study.stored.findings;
-                @if several { h3 { (member.letter()) ": " (member.networks()) } }
+                @if several { h3.study { (member.letter()) ": " (member.networks()) } }
                 dl.facts {
-                    @if several { div { dt { "Folder" } dd { (member.study.folder) } } }
+                    @if several { div { dt { "Folder" } dd { (environment::path(&member.study.folder)) } } }
                     @else { div { dt { "Networks" } dd { (member.networks()) } } }
                     div { dt { "Data" } dd { (provenance.data) } }
                     div { dt { "Backend" } dd {
@@ -138,12 +126,20 @@ fn counted(count: usize, what: &str) -> String {
 }
 
 fn not_measured(members: &[Member<'_>]) -> Markup {
+    // Once for all studies that lack the same.
+    let mut missing: Vec<(Vec<String>, &[NotMeasured])> = Vec::new();
+    for member in members {
+        let lacks = member.study.stored.provenance.not_measured.as_slice();
+        match missing.iter_mut().find(|(_, same)| *same == lacks) {
+            Some((letters, _)) => letters.push(member.letter()),
+            None => missing.push((vec![member.letter()], lacks)),
+        }
+    }
     html! {
         section #not-measured {
             h2 { "Not measured" }
-            @for member in members {
-                @let missing = &member.study.stored.provenance.not_measured;
-                @if members.len() > 1 { h3 { (member.letter()) } }
+            @for (letters, missing) in missing {
+                @if members.len() > 1 { h3.study { (letters.join(", ")) } }
                 @if missing.is_empty() { p { "Everything that the study asks for was measured." } }
                 @else {
                     dl.missing {
@@ -160,117 +156,11 @@ fn section(part: &Part) -> Markup {
         section #(part.id) {
             h2 { (part.heading) }
             @for entry in &part.entries {
-                article.entry #(entry.id) {
+                article.entry .whole[entry.whole] #(entry.id) {
                     h3 { (entry.title) }
                     (entry.body)
                 }
             }
         }
     }
-}
-
-/// Figures, tables and pictures of studies that may stand side by side.
-fn parts_of(group: &[Member<'_>], apart: bool) -> Result<Vec<Part>, ReportError> {
-    let prefix = group.first().filter(|_| apart);
-    let id = |what: &str| prefix.map_or(what.to_owned(), |one| format!("{}{what}", one.id()));
-    let heading = |what: &str| prefix.map_or(what.to_owned(), |one| format!("{}: {what}", one.letter()));
-    let mut parts = Vec::new();
-
-    let named =
-        |one: &Member<'_>| one.study.stored.findings.figures.iter().map(|one| one.name.clone()).collect();
-    let mut entries = Vec::new();
-    for name in union(group, named) {
-        let mut sides = Vec::new();
-        for member in group {
-            let found = member.study.stored.findings.figures.iter().find(|figure| figure.name == name);
-            if let Some(found) = found {
-                let drawn = figure::figure(found, &format!("{}{name}", member.id()))?;
-                sides.push(Side {
-                    member: *member,
-                    title: &found.title,
-                    caption: &found.caption,
-                    body: drawn,
-                });
-            }
-        }
-        entries.extend(entry(format!("{}-{name}", id("figure")), group.len(), sides));
-    }
-    parts.push(Part { id: id("figures"), heading: heading("Figures"), entries });
-
-    let named = |one: &Member<'_>| {
-        let tables = one.study.stored.findings.tables.iter().filter(|table| table.name != SUMMARY);
-        tables.map(|table| table.name.clone()).collect()
-    };
-    let mut entries = Vec::new();
-    for name in union(group, named) {
-        let mut sides = Vec::new();
-        for member in group {
-            let found = member.study.stored.findings.tables.iter().find(|table| table.name == name);
-            if let Some(found) = found {
-                let body = table::table(found);
-                sides.push(Side { member: *member, title: &found.title, caption: &found.caption, body });
-            }
-        }
-        entries.extend(entry(format!("{}-{name}", id("table")), group.len(), sides));
-    }
-    parts.push(Part { id: id("tables"), heading: heading("Tables"), entries });
-
-    let mut sides = Vec::new();
-    for member in group.iter().filter(|one| !one.study.stored.findings.specimens.is_empty()) {
-        let body = specimen::grid(&member.study.stored.findings.specimens)?;
-        sides.push(Side {
-            member: *member,
-            title: "Images before and after",
-            caption: "The difference is amplified about a middle grey by the factor that is written below it. Exits \
-                      and labels are those of the original and of the stored image.",
-            body,
-        });
-    }
-    let entries = entry(id("images"), group.len(), sides).into_iter().collect();
-    parts.push(Part { id: id("pictures"), heading: heading("Pictures"), entries });
-    parts.retain(|part| !part.entries.is_empty());
-    Ok(parts)
-}
-
-/// What one study has to say on a finding.
-struct Side<'a> {
-    member: Member<'a>,
-    title: &'a str,
-    caption: &'a str,
-    body: Markup,
-}
-
-/// One finding, of one study or of several beside each other; nothing where no study has it.
-fn entry(id: String, studies: usize, sides: Vec<Side<'_>>) -> Option<Entry> {
-    let first = sides.first()?;
-    let (title, caption) = (first.title.to_owned(), first.caption);
-    let shared = sides.iter().all(|side| side.caption == caption);
-    let body = html! {
-        @if shared { p.caption { (caption) } }
-        @if studies > 1 {
-            div.beside {
-                @for side in &sides {
-                    div {
-                        p.side { strong { (side.member.letter()) } " " (side.member.study.folder) }
-                        @if !shared { p.caption { (side.caption) } }
-                        (side.body)
-                    }
-                }
-            }
-        } @else {
-            @for side in &sides { (side.body) }
-        }
-    };
-    Some(Entry { id, title, body })
-}
-
-/// The names that any study has, in the order of the first that has them.
-fn union(group: &[Member<'_>], of: impl Fn(&Member<'_>) -> Vec<String>) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for name in group.iter().flat_map(of) {
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    names
 }

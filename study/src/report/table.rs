@@ -5,12 +5,17 @@ use maud::{Markup, html};
 use super::number::Shown;
 use crate::findings::{Cell, Column, Format, Table};
 
+/// Letters of a word that a cell holds in one piece.
+const WORD: usize = 24;
+
 /// A column with how its cells are shown.
 struct Plan<'a> {
     column: &'a Column,
     shown: Shown,
     /// Whether any cell has an interval: those get a column of their own, so that numbers stay aligned.
     intervals: bool,
+    /// Whether any word is too long to stand in one piece.
+    long: bool,
 }
 
 /// `table` with its head, without title and caption.
@@ -58,7 +63,7 @@ pub fn table(table: &Table) -> Markup {
             }
         }
         @if !measured.is_empty() {
-            p.notes { "Measured, so different in another run: " (measured.join(", ")) "." }
+            p.notes { "Measured, so different in another run: " (measured.join("; ")) "." }
         }
     }
 }
@@ -67,7 +72,11 @@ fn plan<'a>(table: &Table, index: usize, column: &'a Column) -> Plan<'a> {
     let cells = || table.rows.iter().filter_map(move |row| row.get(index));
     let largest = cells().filter_map(value).map(f64::abs).fold(0.0, f64::max);
     let intervals = cells().any(|cell| matches!(cell, Cell::Interval { .. }));
-    Plan { column, shown: Shown::new(column.format, largest), intervals }
+    let long = cells().any(|cell| {
+        let Cell::Text(text) = cell else { return false };
+        text.split([' ', '-']).any(|word| word.chars().count() > WORD)
+    });
+    Plan { column, shown: Shown::new(column.format, largest), intervals, long }
 }
 
 fn value(cell: &Cell) -> Option<f64> {
@@ -80,9 +89,9 @@ fn value(cell: &Cell) -> Option<f64> {
 fn show(cell: &Cell, plan: &Plan<'_>, first: bool, reasons: &[&str]) -> Markup {
     let wide = plan.intervals.then_some("2");
     match cell {
-        Cell::Text(text) if first => html! { th scope="row" colspan=[wide] { (text) } },
+        Cell::Text(text) if first => html! { th scope="row" .long[plan.long] colspan=[wide] { (text) } },
         Cell::Text(text) => html! {
-            td .num[plan.column.format != Format::Text] colspan=[wide] { (text) }
+            td .num[plan.column.format != Format::Text] .long[plan.long] colspan=[wide] { (text) }
         },
         Cell::Number(value) => html! {
             td.num { (plan.shown.text(*value)) }
