@@ -5,6 +5,7 @@
 //! its rows from recordings. Each of these is a unit under a key of all that determines it, and appears in the folder
 //! when it is complete: killed at any moment, the campaign goes on where it was and gives the same rows.
 
+mod cell;
 mod config;
 mod craft;
 mod driver;

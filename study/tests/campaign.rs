@@ -171,6 +171,18 @@ fn a_folder_of_something_else_is_left_alone() {
 }
 
 #[test]
+fn two_campaigns_do_not_run_in_one_folder() {
+    let home = tempfile::tempdir().unwrap();
+    let mut second = None;
+    let first = run(TINY, home.path(), &mut |_| {
+        second = Some(run(TINY, home.path(), &mut |_| true));
+        false
+    });
+    assert!(matches!(first, Err(CampaignError::Stopped)));
+    assert!(matches!(second, Some(Err(CampaignError::Folder(FolderError::Busy { .. })))));
+}
+
+#[test]
 fn every_set_is_tried_on_every_network_and_names_its_surrogate() {
     let home = tempfile::tempdir().unwrap();
     let text = format!(

@@ -179,7 +179,10 @@ impl Campaign<'_> {
     /// Tries the first network before anything is stored: where this backend cannot, another may.
     fn probe(&self, plan: &Plan, networks: &[Network], folder: &Folder) -> Result<(), CampaignError> {
         for (position, network) in networks.iter().enumerate() {
-            let failed = |source: ProbeError| CampaignError::Probe { network: network.name.clone(), source };
+            let failed = |source: ProbeError| CampaignError::Probe {
+                network: network.name.clone(),
+                source: Box::new(source),
+            };
             let mut ready = Ready::new(network, self.backend, self.threads, folder);
             ready.try_pipeline().map_err(|source| failed(source.into()))?;
             if plan.sets.iter().any(|set| set.surrogate == position) {

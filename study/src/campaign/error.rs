@@ -48,7 +48,7 @@ pub enum CampaignError {
         /// The network.
         network: String,
         /// Why.
-        source: BundleError,
+        source: Box<BundleError>,
     },
     /// A name that the zoo does not have.
     #[error("the zoo that this program brings along has {known}, not \"{found}\"")]
@@ -76,7 +76,7 @@ pub enum CampaignError {
         /// The network.
         network: String,
         /// Why.
-        source: ProbeError,
+        source: Box<ProbeError>,
     },
     /// A network that this backend does not run.
     #[error("network \"{network}\" cannot be prepared")]
@@ -84,7 +84,7 @@ pub enum CampaignError {
         /// The network.
         network: String,
         /// Why.
-        source: PrepareError,
+        source: Box<PrepareError>,
     },
     /// A network that cannot be asked for gradients.
     #[error("network \"{network}\" gives no gradients")]
@@ -92,7 +92,7 @@ pub enum CampaignError {
         /// The network.
         network: String,
         /// Why.
-        source: OpenError,
+        source: Box<OpenError>,
     },
     /// A set that cannot be crafted.
     #[error("{set} cannot be crafted on network \"{network}\"")]
@@ -242,6 +242,12 @@ pub enum FolderError {
         /// The folder.
         dir: PathBuf,
     },
+    /// A campaign is running there.
+    #[error("{} is in use: a study is running there", dir.display())]
+    Busy {
+        /// The folder.
+        dir: PathBuf,
+    },
     /// Another program's study.
     #[error("{} is a study of schema version {found}, this build reads {expected}", dir.display())]
     Version {
@@ -278,8 +284,11 @@ impl CampaignError {
     /// The backend's part in it before anything was stored, where another backend may do better.
     pub fn refused_by_backend(&self) -> Option<&BackendError> {
         match self {
-            Self::Probe { source: ProbeError::Prepare(PrepareError::Backend(error)), .. } => Some(error),
-            Self::Probe { source: ProbeError::Oracle(error), .. } => error.refused_by_backend(),
+            Self::Probe { source, .. } => match source.as_ref() {
+                ProbeError::Prepare(PrepareError::Backend(error)) => Some(error),
+                ProbeError::Prepare(_) => None,
+                ProbeError::Oracle(error) => error.refused_by_backend(),
+            },
             Self::Split { source, .. } => source.refused_by_backend(),
             _ => None,
         }

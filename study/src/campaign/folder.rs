@@ -4,7 +4,7 @@
 //! `figures/` and `findings.json`. Every file appears when it is complete, so that a killed campaign goes on from its folder.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -40,27 +40,30 @@ struct Claim {
 }
 
 /// The folder of one campaign.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Folder {
     dir: PathBuf,
+    /// Held while the campaign runs, let go of by the system however it ends.
+    _lock: File,
 }
 
 /// Folders inside, made at the start.
+const STUDY: &str = "study.json";
+const LOCK: &str = ".lock";
 const FOLDERS: [&str; 7] = ["networks", "policies", "sets", "recordings", "measured", "tables", "figures"];
 
 impl Folder {
     /// A folder that is new, empty, or a study's already; what killed writers left is removed.
     ///
     /// # Errors
-    /// `Foreign` for a folder with something else in it, `Read` or `Write`.
+    /// `Foreign` for a folder with something else in it, `Busy` while another campaign runs there, `Read` or `Write`.
     pub fn open(dir: &Path) -> Result<Self, FolderError> {
-        let folder = Self { dir: dir.to_owned() };
         fs::create_dir_all(dir).map_err(|source| FolderError::Write { path: dir.to_owned(), source })?;
-        let known = |name: &str| FOLDERS.contains(&name) || name.starts_with('.');
-        let entries = names(dir)?;
-        if !folder.is_begun() && !entries.iter().all(|name| known(name)) {
+        let known = |name: &str| FOLDERS.contains(&name) || name == LOCK;
+        if !dir.join(STUDY).is_file() && !names(dir)?.iter().all(|name| known(name)) {
             return Err(FolderError::Foreign { dir: dir.to_owned() });
         }
+        let folder = Self { dir: dir.to_owned(), _lock: lock(dir)? };
         for inner in FOLDERS {
             let path = dir.join(inner);
             fs::create_dir_all(&path).map_err(|source| FolderError::Write { path: path.clone(), source })?;
@@ -147,7 +150,7 @@ impl Folder {
 
     /// `study.json`.
     pub fn study(&self) -> PathBuf {
-        self.dir.join("study.json")
+        self.dir.join(STUDY)
     }
 
     /// Bundles of models that were split here.
@@ -235,6 +238,19 @@ impl Folder {
     /// `Write` names the file.
     pub fn write_text(&self, path: &Path, text: &str) -> Result<(), FolderError> {
         whole(path, text.as_bytes()).map_err(|source| FolderError::Write { path: path.to_owned(), source })
+    }
+}
+
+/// One campaign at a time; file systems without locks are taken at their word.
+fn lock(dir: &Path) -> Result<File, FolderError> {
+    let path = dir.join(LOCK);
+    let file = File::create(&path).map_err(|source| FolderError::Write { path: path.clone(), source })?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(FolderError::Busy { dir: dir.to_owned() }),
+        Err(TryLockError::Error(source)) if source.kind() != io::ErrorKind::Unsupported => {
+            Err(FolderError::Write { path, source })
+        }
+        _ => Ok(file),
     }
 }
 

@@ -92,7 +92,8 @@ impl Network {
 }
 
 fn open(name: &str, dir: &Path) -> Result<Bundle, CampaignError> {
-    Bundle::open(dir).map_err(|source| CampaignError::Bundle { network: name.to_owned(), source })
+    Bundle::open(dir)
+        .map_err(|source| CampaignError::Bundle { network: name.to_owned(), source: Box::new(source) })
 }
 
 /// A model on its way into the campaign's folder.

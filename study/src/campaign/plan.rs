@@ -16,9 +16,11 @@ use crate::method::MethodError;
 
 /// All units of a campaign.
 pub struct Plan {
+    /// The images as they are.
+    pub benign: PlannedInput,
     /// Sets to craft: network by network, method by method, seed by seed.
     pub sets: Vec<PlannedSet>,
-    /// What every network is run on: benign, corrupted, sets.
+    /// What else every network is run on: corrupted images, sets.
     pub inputs: Vec<PlannedInput>,
     /// Methods that a network is too simple for.
     pub skipped: Vec<Skipped>,
@@ -88,14 +90,8 @@ impl Plan {
         data: Sha256,
         calibration: Option<Sha256>,
     ) -> Result<Self, CampaignError> {
-        let mut plan = Self { sets: Vec::new(), inputs: Vec::new(), skipped: Vec::new() };
-        plan.inputs.push(PlannedInput {
-            source: Source::Benign,
-            label: "benign".to_owned(),
-            seed: None,
-            name: "benign".to_owned(),
-            key: Sha256::of_json(&json!({"data": data})),
-        });
+        let benign = PlannedInput::of_images("benign", "benign", data);
+        let mut plan = Self { benign, sets: Vec::new(), inputs: Vec::new(), skipped: Vec::new() };
         for (position, spec) in config.corruptions.iter().enumerate() {
             for severity in &spec.severities {
                 for seed in seeds(config, spec.kind == Corruption::GaussianNoise) {
@@ -140,9 +136,10 @@ impl Plan {
         self.sets.push(PlannedSet { surrogate, spec, name, key });
     }
 
-    /// Inputs that `target` is run on, in order.
+    /// Inputs that `target` is run on, in order, benign images first.
     pub fn inputs_of(&self, target: usize, transfer: bool) -> impl Iterator<Item = &PlannedInput> {
-        self.inputs.iter().filter(move |input| match input.source {
+        let all = std::iter::once(&self.benign).chain(&self.inputs);
+        all.filter(move |input| match input.source {
             Source::Set(set) => transfer || self.sets.get(set).is_some_and(|set| set.surrogate == target),
             _ => true,
         })
@@ -169,13 +166,25 @@ impl Plan {
             add(format!("network \"{}\"", network.name), network.bundle.identity().to_string());
         }
         for input in &self.inputs {
-            let seed = input.seed.map(|seed| format!(", seed {seed}")).unwrap_or_default();
-            add(format!("{}{seed}", input.label), input.key.to_string());
+            add(input.title(), input.key.to_string());
         }
         for policy in &config.policies {
             add(format!("policy \"{}\"", policy.name), Sha256::of_json(&json!(policy)).to_string());
         }
         elements
+    }
+}
+
+impl PlannedInput {
+    /// Images as they are, of this digest.
+    pub fn of_images(label: &str, name: &str, data: Sha256) -> Self {
+        let key = Sha256::of_json(&json!({"data": data}));
+        Self { source: Source::Benign, label: label.to_owned(), seed: None, name: name.to_owned(), key }
+    }
+
+    /// Its name in findings: no two share one.
+    pub fn title(&self) -> String {
+        self.seed.map_or_else(|| self.label.clone(), |seed| format!("{}, seed {seed}", self.label))
     }
 }
 

@@ -50,7 +50,7 @@ impl<'a> Ready<'a> {
     /// The segments.
     pub fn pipeline(&mut self) -> Result<&Pipeline, CampaignError> {
         let network = self.network.name.clone();
-        self.try_pipeline().map_err(|source| CampaignError::Prepare { network, source })
+        self.try_pipeline().map_err(|source| CampaignError::Prepare { network, source: Box::new(source) })
     }
 
     /// The recording on `images`, which are `input`: from the folder, else made and kept there. `digest` says what the

@@ -2,7 +2,6 @@
 
 use super::Network;
 use super::plan::PlannedInput;
-use super::summary::named;
 use crate::adversarial::SetManifest;
 use crate::findings::{Cell, Column, Format, Table};
 
@@ -38,7 +37,7 @@ pub(super) fn table(sets: &[(&PlannedInput, &Network, SetManifest)]) -> Table {
                   did not hold for already. Sizes are of the perturbation as stored, samples in [0, 1]."
             .into(),
         columns: columns.into(),
-        rows: sets.iter().map(|(input, network, set)| row(&named(input), &network.name, set)).collect(),
+        rows: sets.iter().map(|(input, network, set)| row(&input.title(), &network.name, set)).collect(),
     }
 }
 

@@ -182,7 +182,7 @@ impl<'a> Work<'a> {
         for (input, network, manifest) in manifests.iter().filter(|_| count > 0) {
             let stored = dataset::open(&DataRef::Npz(self.folder.set(&input.name)), &OpenOptions::default())?;
             let pictures = [self.data.images.as_ref(), stored.as_ref()];
-            all.extend(specimens(&named(input), manifest, network, pictures, count)?);
+            all.extend(specimens(&input.title(), manifest, network, pictures, count)?);
         }
         Ok(all)
     }
@@ -205,7 +205,7 @@ impl<'a> Work<'a> {
 impl Replayed<'_> {
     /// What the inputs are called, one name per input.
     fn names(&self) -> Vec<String> {
-        self.inputs.iter().map(|(input, _)| named(input)).collect()
+        self.inputs.iter().map(|(input, _)| input.title()).collect()
     }
 
     fn confirmed(&self) -> impl Iterator<Item = Confirmed> + '_ {
@@ -222,11 +222,6 @@ impl Replayed<'_> {
         let names = [self.network.name.as_str(), "benign"];
         PolicyReplay::new(names, &self.benign, &self.macs, &Family::all(REPLAYED), Fallback::Final)
     }
-}
-
-/// An input's name in findings: no two share one.
-pub(super) fn named(input: &PlannedInput) -> String {
-    input.seed.map_or_else(|| input.label.clone(), |seed| format!("{}, seed {seed}", input.label))
 }
 
 /// Mode and weight of an Early Attack.

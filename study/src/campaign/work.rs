@@ -1,25 +1,23 @@
 //! The units of a campaign, in their order: policies, sets, recordings and rows, confirmed predictions.
 
 use offramp_models::Sha256;
-use offramp_models::dataset::Dataset;
-use offramp_runtime::policy::{Policy, PolicyFile, PolicySpec};
+use offramp_runtime::policy::{PolicyFile, PolicySpec};
 use offramp_runtime::recording::Recording;
 use offramp_runtime::replay::Replay;
 use offramp_runtime::report::BackendName;
 use serde_json::json;
 
+use super::cell::Evidence;
 use super::craft::{self, Material, SetFile};
-use super::driver::{Campaign, Clock, Data, NO_LATENCY, Phase, Policies};
-use super::figures::figures;
+use super::driver::{Campaign, Clock, Data, Phase, Policies};
 use super::folder::Folder;
 use super::measure::{self, Returns};
 use super::plan::{Plan, PlannedInput, PlannedSet, Source};
 use super::policy::ONLY;
 use super::record::{Ready, images};
-use super::row::{InputKind, Measured, Row, RowInput, RowPolicy};
+use super::row::Row;
 use super::rows::Rows;
 use super::{CampaignError, Network};
-use crate::adversarial::SetManifest;
 use crate::oracle::GraphOracle;
 
 /// A campaign under way.
@@ -30,23 +28,6 @@ pub(super) struct Work<'a> {
     pub networks: &'a [Network],
     pub data: &'a Data,
     pub plan: &'a Plan,
-}
-
-/// One row to be.
-struct Cell<'c> {
-    target: usize,
-    network: &'c Network,
-    input: &'c PlannedInput,
-    policy: &'c (String, Sha256, PolicyFile),
-    key: Sha256,
-}
-
-/// A row's recordings, and the set where there is one.
-struct Evidence<'e> {
-    benign: &'e Replay,
-    /// The recording, or why there is none.
-    input: &'e Result<Replay, String>,
-    set: Option<&'e SetManifest>,
 }
 
 impl<'a> Work<'a> {
@@ -66,10 +47,6 @@ impl<'a> Work<'a> {
 
     fn ready(self, network: &'a Network) -> Ready<'a> {
         Ready::new(network, self.campaign.backend, self.campaign.threads, self.folder)
-    }
-
-    fn benign(self) -> Result<&'a PlannedInput, CampaignError> {
-        self.plan.inputs.first().ok_or(CampaignError::Stopped)
     }
 
     /// Every network's policies, calibrated where that is asked for.
@@ -106,13 +83,7 @@ impl<'a> Work<'a> {
         clock: &mut Clock<'_>,
     ) -> Result<Option<Recording>, CampaignError> {
         let Some((images, digest)) = &self.data.calibration else { return Ok(None) };
-        let input = PlannedInput {
-            source: Source::Benign,
-            label: "the calibration images".to_owned(),
-            seed: None,
-            name: "calibration".to_owned(),
-            key: Sha256::of_json(&json!({"data": digest})),
-        };
+        let input = PlannedInput::of_images("the calibration images", "calibration", *digest);
         let (mut done, of) = (0, images.len());
         let mut step = || {
             done += 1;
@@ -145,8 +116,10 @@ impl<'a> Work<'a> {
 
     fn oracle(self, network: &Network) -> Result<GraphOracle, CampaignError> {
         let Campaign { backend, threads, .. } = *self.campaign;
-        GraphOracle::open(&network.bundle, backend, threads)
-            .map_err(|source| CampaignError::Oracle { network: network.name.clone(), source })
+        GraphOracle::open(&network.bundle, backend, threads).map_err(|source| CampaignError::Oracle {
+            network: network.name.clone(),
+            source: Box::new(source),
+        })
     }
 
     fn material(self, network: &'a Network, set: &PlannedSet, policies: &Policies) -> Material<'a> {
@@ -169,7 +142,7 @@ impl<'a> Work<'a> {
         let mut rows = Rows::open(&self.folder.rows())?;
         for (target, (network, policies)) in self.networks.iter().zip(policies).enumerate() {
             let mut ready = self.ready(network);
-            let benign = self.replay(&mut ready, self.benign()?, clock)?;
+            let benign = self.replay(&mut ready, &self.plan.benign, clock)?;
             for input in self.inputs(target) {
                 let cells: Vec<_> =
                     policies.iter().map(|policy| self.cell(target, network, input, policy)).collect();
@@ -227,97 +200,6 @@ impl<'a> Work<'a> {
             Source::Set(_) => Ok(Some(self.folder.read(&self.folder.set_manifest(&input.name))?)),
             _ => Ok(None),
         }
-    }
-
-    fn cell<'c>(
-        self,
-        target: usize,
-        network: &'c Network,
-        input: &'c PlannedInput,
-        policy: &'c (String, Sha256, PolicyFile),
-    ) -> Cell<'c> {
-        let key = Sha256::of_json(&json!({
-            "target": network.bundle.identity(), "input": input.key, "policy": policy.1, "data": self.data.digest,
-        }));
-        Cell { target, network, input, policy, key }
-    }
-
-    fn row(
-        self,
-        cell: &Cell<'_>,
-        ready: &mut Ready<'_>,
-        evidence: &Evidence<'_>,
-    ) -> Result<Row, CampaignError> {
-        let Cell { network, input, key, .. } = *cell;
-        let (name, _, file) = cell.policy;
-        let policy = file.policy.fit(network.exits()).map_err(|source| CampaignError::Policy {
-            network: network.name.clone(),
-            policy: name.clone(),
-            source,
-        })?;
-        let surrogate = match input.source {
-            Source::Set(set) => self.plan.sets.get(set).and_then(|set| self.networks.get(set.surrogate)),
-            _ => None,
-        };
-        let kind = match input.source {
-            Source::Benign => InputKind::Benign,
-            Source::Corrupted { .. } => InputKind::Corrupted,
-            Source::Set(_) => InputKind::Adversarial,
-        };
-        let (figures, skipped) = match evidence.input {
-            Ok(replay) => {
-                let sides = [evidence.benign, replay];
-                (Some(figures(sides, policy.as_ref(), &network.macs(), evidence.set)), None)
-            }
-            Err(why) => (None, Some(why.clone())),
-        };
-        Ok(Row {
-            key,
-            surrogate: surrogate.map(Network::bundle_name),
-            input: RowInput { kind, label: input.label.clone(), name: input.name.clone(), seed: input.seed },
-            target: network.bundle_name(),
-            policy: RowPolicy { name: name.clone(), spec: file.policy.clone() },
-            measured: self.measured(cell, ready, policy.as_ref(), skipped.as_deref())?,
-            figures,
-            skipped,
-        })
-    }
-
-    fn measured(
-        self,
-        cell: &Cell<'_>,
-        ready: &mut Ready<'_>,
-        policy: &dyn Policy,
-        skipped: Option<&str>,
-    ) -> Result<Measured, CampaignError> {
-        let Some(spec) = self.campaign.config.latency else {
-            return Ok(Measured::without_latency(NO_LATENCY));
-        };
-        if let Some(why) = skipped {
-            return Ok(Measured::without_latency(why));
-        }
-        match cell.input.source {
-            Source::Benign => {
-                return Ok(Measured::without_latency(
-                    "the images as they were are what others are compared with",
-                ));
-            }
-            Source::Set(set)
-                if !spec.transfer
-                    && self.plan.sets.get(set).is_some_and(|set| set.surrogate != cell.target) =>
-            {
-                return Ok(Measured::without_latency("the study asks for no latency of transferred sets"));
-            }
-            _ => {}
-        }
-        let data = self.data.images.as_ref();
-        let images = images(cell.input, self.campaign.config, data, self.folder)?;
-        let network = cell.network.name.clone();
-        let sides: [&dyn Dataset; 2] = [data, images.as_ref()];
-        let (pipeline, seed) = (ready.pipeline()?, self.campaign.config.seed);
-        let latency = measure::latency(pipeline, policy, sides, &cell.input.label, spec, seed)
-            .map_err(|source| CampaignError::Latency { network, source: Box::new(source) })?;
-        Ok(Measured::latency(latency))
     }
 
     /// Runs the first policies and measures every exit, unless that was done.
