@@ -14,9 +14,13 @@ mod doctor;
 #[cfg(feature = "full")]
 mod inspect;
 mod prepare;
+#[cfg(feature = "full")]
+mod report;
 mod run;
 #[cfg(feature = "full")]
 mod split;
+#[cfg(feature = "full")]
+mod study;
 #[cfg(feature = "full")]
 mod verify;
 
@@ -41,6 +45,10 @@ pub enum Command {
     Attack(attack::Attack),
     #[cfg(feature = "full")]
     Corrupt(corrupt::Corrupt),
+    #[cfg(feature = "full")]
+    Study(study::Study),
+    #[cfg(feature = "full")]
+    Report(report::Report),
     #[command(subcommand)]
     Data(data::Data),
     Doctor(doctor::Doctor),
@@ -70,6 +78,10 @@ impl Command {
             Self::Attack(command) => command.run(),
             #[cfg(feature = "full")]
             Self::Corrupt(command) => command.run(),
+            #[cfg(feature = "full")]
+            Self::Study(command) => command.run(),
+            #[cfg(feature = "full")]
+            Self::Report(command) => command.run(),
             Self::Data(command) => command.run(),
             Self::Doctor(command) => command.run(),
             #[cfg(feature = "full")]

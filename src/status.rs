@@ -142,6 +142,10 @@ fn backend_error(error: &anyhow::Error) -> Option<&BackendError> {
         if let Some(error) = cause.downcast_ref::<ExportError>() {
             return error.refused_by_backend();
         }
+        #[cfg(feature = "full")]
+        if let Some(error) = cause.downcast_ref::<offramp_study::campaign::CampaignError>() {
+            return error.refused_by_backend();
+        }
         match cause.downcast_ref::<PrepareError>() {
             Some(error) => refused_by_backend(error),
             None => cause.downcast_ref(),

@@ -23,6 +23,7 @@ pub use archive::ArchiveWriter;
 pub use error::DataError;
 pub use export::{ExportOptions, Exported, export_npz};
 pub use npy::NpyError;
+pub use npz::ArchiveReader;
 pub use pickle::PickleError;
 pub use picture::{Chw, Picture, PictureError, Samples};
 pub use reference::{DataRef, DataRefError, PublishedSplit};

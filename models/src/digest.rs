@@ -34,6 +34,16 @@ impl Sha256 {
         Ok(hasher.finish())
     }
 
+    /// The digest's 32 bytes.
+    pub const fn bytes(self) -> [u8; 32] {
+        self.0
+    }
+
+    /// The digest whose bytes these are.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The first `digits` hexadecimal digits, at most 64.
     pub fn prefix(&self, digits: usize) -> String {
         let mut text = self.to_string();

@@ -5,6 +5,7 @@
 //! parses ONNX.
 
 pub mod bundle;
+mod canonical;
 mod causes;
 pub mod dataset;
 pub mod digest;

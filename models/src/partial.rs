@@ -6,7 +6,7 @@
 //! removed when the same target is written next: an advisory lock tells whether a live process still holds it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -130,6 +130,21 @@ impl Drop for Partial {
             let _ = remove(&self.path);
         }
     }
+}
+
+/// Writes `bytes` to the file at `path`, whole or not at all.
+///
+/// # Errors
+/// When it cannot be written, or something that is no file is at `path`.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // Renamed into place, it would take the place of a device or pipe.
+    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    let (partial, mut file) = Partial::file(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    partial.publish(path)
 }
 
 /// While this is alive nothing can be begun, published or dropped: whoever tries waits.

@@ -292,7 +292,7 @@ impl Attack {
             policy: chosen.file.policy.clone(),
             data,
             data_sha256: provenance::digest(&self.input.input, bundle.manifest())?,
-            labels: if predicted { "predicted" } else { "data" },
+            labels: if predicted { Labels::Predicted } else { Labels::Data },
             environment,
             summary,
             images: set.images.iter().map(Into::into).collect(),

@@ -6,11 +6,14 @@
 
 pub mod adversarial;
 pub mod attack;
+pub mod campaign;
 pub mod corruption;
 pub mod findings;
 pub mod loss;
 pub mod method;
 pub mod metrics;
 pub mod oracle;
+pub mod plot;
 mod random;
+pub mod report;
 pub mod softmax;

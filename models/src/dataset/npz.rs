@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zip::ZipArchive;
 use zip::result::ZipError;
@@ -37,6 +37,50 @@ pub(super) fn open(path: &Path, limit: usize) -> Result<Stack, DataError> {
     };
     let labels = labels.map(|(_, labels)| labels.into_iter().enumerate().map(label).collect()).transpose()?;
     Stack::new(name, shape, samples, labels)
+}
+
+/// Arrays of an archive that are no pictures, whole.
+pub struct ArchiveReader {
+    archive: Archive,
+    path: PathBuf,
+}
+
+impl ArchiveReader {
+    /// Opens the archive at `path`.
+    ///
+    /// # Errors
+    /// `Read` or `Archive` names the file.
+    pub fn open(path: &Path) -> Result<Self, DataError> {
+        let file = regular::open(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
+        let archive = ZipArchive::new(BufReader::new(file))
+            .map_err(|source| DataError::Archive { path: path.to_owned(), source })?;
+        Ok(Self { archive, path: path.to_owned() })
+    }
+
+    /// Extents and elements of a float32 array.
+    ///
+    /// # Errors
+    /// `NoArray`, or `Array` for another type or bytes that do not fit the shape.
+    pub fn floats(&mut self, name: &'static str) -> Result<(Vec<usize>, Vec<f32>), DataError> {
+        self.read(name, |array| array.floats())
+    }
+
+    /// Elements of an array of integers of one axis.
+    ///
+    /// # Errors
+    /// As [`ArchiveReader::floats`].
+    pub fn integers(&mut self, name: &'static str) -> Result<Vec<i128>, DataError> {
+        self.read(name, |array| array.labels(usize::MAX).map(|(_, found)| found))
+    }
+
+    fn read<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(Array<'_>) -> Result<T, NpyError>,
+    ) -> Result<T, DataError> {
+        let found = array(&mut self.archive, &self.path, name, read)?;
+        found.ok_or_else(|| DataError::NoArray { path: self.path.clone(), array: name })
+    }
 }
 
 /// What `read` makes of an array, `None` where the archive has none of that name.
@@ -95,6 +139,18 @@ impl<'a> Array<'a> {
             _ => Samples::F32(self.elements(count, images <= limit, f32::from_le_bytes)?),
         };
         Ok((images, shape, samples))
+    }
+
+    /// Extents and all elements, float32.
+    fn floats(self) -> Result<(Vec<usize>, Vec<f32>), NpyError> {
+        if self.header.descr != "<f4" {
+            let found = self.header.descr;
+            return Err(NpyError::Type { expected: "little-endian float32", found });
+        }
+        self.check_length(4)?;
+        let shape = self.header.shape.clone();
+        let count = shape.iter().product();
+        Ok((shape, self.elements(count, true, f32::from_le_bytes)?))
     }
 
     /// Number of labels in the array, and the first `limit`.

@@ -6,6 +6,7 @@ use offramp_models::dataset::{Chw, DataError, Dataset, Picture, Samples};
 use offramp_models::preprocess::{PreprocessError, Resampler};
 use offramp_runtime::confidence::NotFinite;
 use offramp_runtime::policy::{Policy, PolicyError, PolicySpec};
+use serde::{Deserialize, Serialize};
 
 use super::{AdversarialSet, Crafted, Score, Size};
 use crate::attack::{AttackError, Batch, Norm, apply};
@@ -14,13 +15,24 @@ use crate::method::{Method, MethodError, Walk};
 use crate::oracle::{Oracle, OracleError};
 
 /// Whose labels are attacked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Labels {
     /// The data's; for the Early Attack the final exit's answers all the same.
     #[default]
     Data,
     /// The final exit's answers to the benign images.
     Predicted,
+}
+
+impl Labels {
+    /// `data` or `predicted`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Data => "data",
+            Self::Predicted => "predicted",
+        }
+    }
 }
 
 /// How a set is crafted.

@@ -5,14 +5,14 @@ use offramp_runtime::policy::PolicySpec;
 use offramp_runtime::report::{BackendName, BundleName};
 use serde::{Deserialize, Serialize};
 
-use super::{Crafted, Size, Summary};
+use super::{Crafted, Labels, Size, Summary};
 use crate::method::Method;
 
 /// Version of the manifest's form.
 pub const MANIFEST_VERSION: u32 = 1;
 
 /// The JSON beside an adversarial set.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SetManifest {
     /// [`MANIFEST_VERSION`].
     pub schema_version: u32,
@@ -26,8 +26,8 @@ pub struct SetManifest {
     pub data: String,
     /// Digest of that data, all of it.
     pub data_sha256: Sha256,
-    /// `data` or `predicted`: whose labels were attacked.
-    pub labels: &'static str,
+    /// Whose labels were attacked.
+    pub labels: Labels,
     /// Where it was crafted.
     pub environment: Environment,
     /// What it does.
@@ -37,7 +37,7 @@ pub struct SetManifest {
 }
 
 /// Program and engine.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Environment {
     /// Program and version.
     pub producer: String,
@@ -46,7 +46,7 @@ pub struct Environment {
 }
 
 /// One image of a set.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ImageEntry {
     /// Index in the data.
     pub index: usize,

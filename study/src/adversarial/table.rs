@@ -13,7 +13,7 @@ impl SetManifest {
             "{} on {}: {images} images, labels: {}\n\n",
             self.method.kind.name(),
             self.surrogate.name,
-            self.labels
+            self.labels.name()
         );
         let _ = writeln!(
             text,

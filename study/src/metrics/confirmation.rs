@@ -2,12 +2,13 @@
 
 use offramp_runtime::replay::Evaluation;
 use offramp_runtime::report::Report;
+use serde::{Deserialize, Serialize};
 
 use super::row::{absent, column, known, measured, text, word};
 use crate::findings::{Cell, Format, Table};
 
 /// Figures of one run, predicted or real; what is not known is `None`.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
     /// Fraction of the labelled images that are labelled rightly.
     pub accuracy: Option<f64>,

@@ -1,0 +1,137 @@
+//! Figures as SVG.
+//!
+//! A drawing follows the reader's light or dark scheme, tells series apart by dashes, shapes and hatches beside colour,
+//! and needs no fonts, no scripts and no network. It knows nothing of networks and exits: a [`Figure`] is all it gets.
+
+mod backend;
+mod category;
+mod chart;
+mod glyph;
+mod ink;
+mod label;
+mod legend;
+mod scale;
+pub(crate) mod text;
+
+use std::fmt::Write as _;
+
+use crate::findings::{Figure, Mark};
+
+pub use ink::rules;
+
+/// A figure that cannot be drawn.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlotError {
+    /// There is no room for it.
+    #[error("cannot lay out figure {name:?}")]
+    Layout {
+        /// The figure.
+        name: String,
+    },
+}
+
+/// For which page a figure is drawn: text keeps its size, so a narrow page has a drawing of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Page {
+    /// A desktop's or a sheet of paper's.
+    Wide,
+    /// A phone's.
+    Narrow,
+}
+
+impl Page {
+    /// Width of the drawing and height of the plot, to which title, legend and labels add theirs.
+    fn size(self) -> (f64, f64) {
+        match self {
+            Self::Wide => (720.0, 270.0),
+            Self::Narrow => (350.0, 190.0),
+        }
+    }
+
+    fn font(self) -> f64 {
+        match self {
+            Self::Wide => 13.0,
+            Self::Narrow => 12.0,
+        }
+    }
+
+    fn class(self) -> &'static str {
+        match self {
+            Self::Wide => "wide",
+            Self::Narrow => "narrow",
+        }
+    }
+}
+
+/// Draws `figure` as an SVG document of its own, with its title, on paper that follows the reader's scheme.
+///
+/// # Errors
+/// `Layout`.
+pub fn svg(figure: &Figure) -> Result<String, PlotError> {
+    draw(figure, &figure.name, Page::Wide, true)
+}
+
+/// Draws `figure` as an element for a page that has [`rules`] in its style sheet; `id` starts the ids in it.
+///
+/// # Errors
+/// `Layout`.
+pub fn element(figure: &Figure, id: &str, page: Page) -> Result<String, PlotError> {
+    draw(figure, id, page, false)
+}
+
+fn draw(figure: &Figure, id: &str, page: Page, alone: bool) -> Result<String, PlotError> {
+    let (width, _) = page.size();
+    let font = page.font();
+    let mut body = String::new();
+    let mut top = 6.0;
+    if alone {
+        let title = text::escape(&text::cut(&figure.title, font * 1.2, width - 16.0));
+        let _ = writeln!(
+            body,
+            "<text class=\"heading\" font-size=\"{}\" x=\"8\" y=\"{}\">{title}</text>",
+            backend::short(font * 1.2),
+            backend::short(top + font * 1.3)
+        );
+        top += font * 2.0;
+    }
+    if figure.series.len() > 1 || figure.series.iter().any(|series| series.name != figure.title) {
+        top += legend::draw(&mut body, id, &figure.series, (top, width, font)) + 4.0;
+    }
+    let frame = chart::Frame { id, size: page.size(), top: top + 4.0, font };
+    let height = chart::draw(&mut body, figure, &frame)?;
+
+    let mut svg = String::new();
+    let _ = writeln!(
+        svg,
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"plot {}\" viewBox=\"0 0 {width} {}\" role=\"img\" \
+         aria-labelledby=\"{id}-title {id}-desc\" font-size=\"{font}\">",
+        page.class(),
+        backend::short(height),
+    );
+    let _ = writeln!(svg, "<title id=\"{id}-title\">{}</title>", text::escape(&figure.title));
+    let _ = writeln!(svg, "<desc id=\"{id}-desc\">{}</desc>", text::escape(&description(figure)));
+    let hatches = figure.series.iter().enumerate().take(256).filter(|(_, series)| series.mark == Mark::Bar);
+    for (index, _) in hatches {
+        svg.push_str(&glyph::pattern(id, chart::place(index)));
+    }
+    if alone {
+        let _ = writeln!(svg, "<style>{}</style>", rules());
+        svg.push_str("<rect class=\"paper\" width=\"100%\" height=\"100%\"/>\n");
+    }
+    svg.push_str(&body);
+    svg.push_str("</svg>\n");
+    Ok(svg)
+}
+
+/// What a reader who does not see the figure is told.
+fn description(figure: &Figure) -> String {
+    let names: Vec<&str> = figure.series.iter().map(|series| series.name.as_str()).collect();
+    format!(
+        "{} Horizontal: {}. Vertical: {}. Shown: {}.",
+        figure.caption,
+        figure.x.label,
+        figure.y.label,
+        names.join(", ")
+    )
+}

@@ -1,0 +1,146 @@
+//! A study's findings on disk: `findings.json` in the study's folder.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use offramp_models::partial::write_whole;
+use serde::{Deserialize, Serialize};
+
+use super::check::{Fault, check};
+use crate::findings::{Findings, Provenance};
+
+/// Version of the file's form.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The file's name in the study's folder.
+pub const FILE: &str = "findings.json";
+
+/// What a study found and what it was made of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stored {
+    /// Always [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// What the study was made of.
+    pub provenance: Provenance,
+    /// What it found.
+    pub findings: Findings,
+}
+
+/// Findings that cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoredError {
+    /// No study, or none that has come to its end.
+    #[error("{} has no {FILE}: not a study's folder, or the study is not finished", folder.display())]
+    Missing {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file ends in the middle.
+    #[error("{} ends in the middle of line {line}: half-written", path.display())]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// Its last line.
+        line: usize,
+    },
+    /// Not JSON, or not of this form.
+    #[error("{} does not hold findings of schema version {SCHEMA_VERSION}", path.display())]
+    Form {
+        /// The file.
+        path: PathBuf,
+        /// What does not hold.
+        source: serde_json::Error,
+    },
+    /// Written for another reader.
+    #[error("{} has schema version {found}, this build reads {SCHEMA_VERSION}", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// The version found.
+        found: u64,
+    },
+    /// Findings that contradict themselves.
+    #[error("the findings of {} contradict themselves", path.display())]
+    Fault {
+        /// The file.
+        path: PathBuf,
+        /// What does not hold.
+        source: Fault,
+    },
+    /// The file cannot be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Stored {
+    /// Findings ready to be written.
+    pub fn new(provenance: Provenance, findings: Findings) -> Self {
+        Self { schema_version: SCHEMA_VERSION, provenance, findings }
+    }
+
+    /// Reads the findings in `folder`.
+    ///
+    /// # Errors
+    /// All but `Write`.
+    pub fn read(folder: &Path) -> Result<Self, StoredError> {
+        let path = folder.join(FILE);
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(StoredError::Missing { folder: folder.to_owned() });
+            }
+            Err(source) => return Err(StoredError::Read { path, source }),
+        };
+        // The version first, so that another version's file is told apart from a broken one.
+        let value: serde_json::Value = match serde_json::from_slice(&bytes) {
+            Ok(value) => value,
+            Err(error) if error.is_eof() => return Err(StoredError::Truncated { path, line: error.line() }),
+            Err(source) => return Err(StoredError::Form { path, source }),
+        };
+        match value.get("schema_version").and_then(serde_json::Value::as_u64) {
+            Some(found) if found != u64::from(SCHEMA_VERSION) => {
+                return Err(StoredError::Version { path, found });
+            }
+            _ => {}
+        }
+        let stored: Self = match serde_json::from_value(value) {
+            Ok(stored) => stored,
+            Err(source) => return Err(StoredError::Form { path, source }),
+        };
+        match check(&stored.findings) {
+            Ok(()) => Ok(stored),
+            Err(source) => Err(StoredError::Fault { path, source }),
+        }
+    }
+
+    /// Writes the findings into `folder`, whole or not at all.
+    ///
+    /// # Errors
+    /// `Fault` when nobody could read them again, `Write`.
+    pub fn write(&self, folder: &Path) -> Result<(), StoredError> {
+        let path = folder.join(FILE);
+        if let Err(source) = check(&self.findings) {
+            return Err(StoredError::Fault { path, source });
+        }
+        let written = || {
+            let mut text = serde_json::to_vec(self)?;
+            text.push(b'\n');
+            write_whole(&path, &text)
+        };
+        written().map_err(|source| StoredError::Write { path: path.clone(), source })
+    }
+}
