@@ -309,10 +309,12 @@ fn findings_that_cannot_be_read_are_told_apart() {
     }
 }
 
+type Change = fn(&mut Findings);
+
 #[test]
 fn findings_that_nobody_could_show_are_not_written() {
     let folder = tempfile::tempdir().unwrap();
-    let fault = |change: fn(&mut Findings)| {
+    let fault = |change: Change| {
         let mut stored = sample::stored(0);
         change(&mut stored.findings);
         match stored.write(folder.path()).unwrap_err() {
@@ -320,7 +322,7 @@ fn findings_that_nobody_could_show_are_not_written() {
             error => panic!("{error}"),
         }
     };
-    let cases: [(fn(&mut Findings), &str); 6] = [
+    let cases: [(Change, &str); 6] = [
         (
             |findings| findings.tables[0].name = "../etc".into(),
             "\"../etc\" is not a name of lower-case letters, digits and -",
