@@ -10,6 +10,7 @@ mod glyph;
 mod ink;
 mod label;
 mod legend;
+mod panel;
 mod scale;
 pub(crate) mod text;
 
@@ -49,6 +50,14 @@ impl Page {
         }
     }
 
+    /// Panels beside each other.
+    fn columns(self) -> usize {
+        match self {
+            Self::Wide => 2,
+            Self::Narrow => 1,
+        }
+    }
+
     fn font(self) -> f64 {
         match self {
             Self::Wide => 13.0,
@@ -84,23 +93,34 @@ fn draw(figure: &Figure, id: &str, page: Page, alone: bool) -> Result<String, Pl
     let (width, _) = page.size();
     let font = page.font();
     let mut body = String::new();
-    let mut top = 6.0;
+    let mut height = 6.0;
     if alone {
-        let title = text::escape(&text::cut(&figure.title, font * 1.2, width - 16.0));
+        let size = font * 1.2;
+        let title = text::escape(&text::cut(&figure.title, size, width - 16.0));
+        let [size, line] = [size, height + font * 1.3].map(backend::short);
         let _ = writeln!(
             body,
-            "<text class=\"heading\" font-size=\"{}\" x=\"8\" y=\"{}\">{title}</text>",
-            backend::short(font * 1.2),
-            backend::short(top + font * 1.3)
+            "<text class=\"heading\" font-size=\"{size}\" x=\"8\" y=\"{line}\">{title}</text>"
         );
-        top += font * 2.0;
+        height += font * 2.0;
     }
-    if figure.series.len() > 1 || figure.series.iter().any(|series| series.name != figure.title) {
-        top += legend::draw(&mut body, id, &figure.series, (top, width, font)) + 4.0;
+    let panels = panel::panels(figure);
+    if let [whole] = panels.as_slice() {
+        height = plot(&mut body, whole, id, page, height)?;
+    } else {
+        let mut numbers = 0..;
+        for row in panels.chunks(page.columns()) {
+            let mut lowest = height;
+            for (column, (panel, number)) in row.iter().zip(&mut numbers).enumerate() {
+                let left = backend::short(column as f64 * (width - Page::Narrow.size().0));
+                let _ = writeln!(body, "<g transform=\"translate({left} 0)\">");
+                let end = plot(&mut body, panel, &format!("{id}-{number}"), Page::Narrow, height)?;
+                body.push_str("</g>\n");
+                lowest = end.max(lowest);
+            }
+            height = lowest + font * 1.2;
+        }
     }
-    let frame = chart::Frame { id, size: page.size(), top: top + 4.0, font };
-    let height = chart::draw(&mut body, figure, &frame)?;
-
     let mut svg = String::new();
     let _ = writeln!(
         svg,
@@ -111,10 +131,6 @@ fn draw(figure: &Figure, id: &str, page: Page, alone: bool) -> Result<String, Pl
     );
     let _ = writeln!(svg, "<title id=\"{id}-title\">{}</title>", text::escape(&figure.title));
     let _ = writeln!(svg, "<desc id=\"{id}-desc\">{}</desc>", text::escape(&description(figure)));
-    let hatches = figure.series.iter().enumerate().take(256).filter(|(_, series)| series.mark == Mark::Bar);
-    for (index, _) in hatches {
-        svg.push_str(&glyph::pattern(id, chart::place(index)));
-    }
     if alone {
         let _ = writeln!(svg, "<style>{}</style>", rules());
         svg.push_str("<rect class=\"paper\" width=\"100%\" height=\"100%\"/>\n");
@@ -122,6 +138,20 @@ fn draw(figure: &Figure, id: &str, page: Page, alone: bool) -> Result<String, Pl
     svg.push_str(&body);
     svg.push_str("</svg>\n");
     Ok(svg)
+}
+
+/// Draws one plot with its legend from `top` on, and returns where it ends.
+fn plot(body: &mut String, figure: &Figure, id: &str, page: Page, top: f64) -> Result<f64, PlotError> {
+    let (size, font) = (page.size(), page.font());
+    let mut top = top;
+    let bars = figure.series.iter().enumerate().filter(|(_, series)| series.mark == Mark::Bar);
+    for (index, _) in bars {
+        body.push_str(&glyph::pattern(id, chart::place(index)));
+    }
+    if figure.series.len() > 1 || figure.series.iter().any(|series| series.name != figure.title) {
+        top += legend::draw(body, id, &figure.series, (top, size.0, font)) + 4.0;
+    }
+    chart::draw(body, figure, &chart::Frame { id, size, top: top + 4.0, font })
 }
 
 /// What a reader who does not see the figure is told.

@@ -309,10 +309,12 @@ fn findings_that_cannot_be_read_are_told_apart() {
     }
 }
 
+type Change = fn(&mut Findings);
+
 #[test]
 fn findings_that_nobody_could_show_are_not_written() {
     let folder = tempfile::tempdir().unwrap();
-    let fault = |change: fn(&mut Findings)| {
+    let fault = |change: Change| {
         let mut stored = sample::stored(0);
         change(&mut stored.findings);
         match stored.write(folder.path()).unwrap_err() {

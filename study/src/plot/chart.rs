@@ -56,8 +56,7 @@ pub fn draw(body: &mut String, figure: &Figure, frame: &Frame<'_>) -> Result<f64
     upper.draw(body, 4.0, top, "start");
     top += upper.height();
     let (bars, group) = groups(figure);
-    let grounded = figure.series.iter().any(|series| matches!(series.mark, Mark::Bar | Mark::Area));
-    let y_room = Room { ground: grounded, margin: true, beside: 0.0 };
+    let [x_room, y_room] = rooms(figure);
     // Height first: its ticks say how wide the labels beside the plot are.
     let rows = (height / (font * 2.6)).max(2.0) as usize;
     let y = Scale::new(&shortened(&figure.y, font, width * 0.3), values(figure, 1), y_room, rows)
@@ -71,7 +70,6 @@ pub fn draw(body: &mut String, figure: &Figure, frame: &Frame<'_>) -> Result<f64
         .is_some_and(|names| names.iter().any(|name| text::width(name, font) > 70.0));
     let left = (widest + 16.0).max(if slanted { font * 4.5 } else { 0.0 }).min(width * 0.5);
     let right = 16.0;
-    let x_room = Room { beside: if bars > 0 { group / 2.0 } else { 0.0 }, margin: bars == 0, ground: false };
     let x = (2..=9)
         .rev()
         .map(|ticks| Scale::new(&figure.x, values(figure, 0), x_room, ticks))
@@ -113,6 +111,23 @@ pub fn draw(body: &mut String, figure: &Figure, frame: &Frame<'_>) -> Result<f64
     let lower = Label::new(&figure.x.label, font, plot.0 + 2.0 * right);
     lower.draw(body, left + plot.0 / 2.0, end, "middle");
     Ok(end + lower.height())
+}
+
+/// What is left free beyond the data, on both axes.
+fn rooms(figure: &Figure) -> [Room; 2] {
+    let (bars, group) = groups(figure);
+    let ground = figure.series.iter().any(|series| matches!(series.mark, Mark::Bar | Mark::Area));
+    let beside = if bars > 0 { group / 2.0 } else { 0.0 };
+    [Room { beside, margin: bars == 0, ground: false }, Room { ground, margin: true, beside: 0.0 }]
+}
+
+/// The ends of both axes of `figure`.
+pub fn ends(figure: &Figure) -> [[f64; 2]; 2] {
+    let [x, y] = rooms(figure);
+    [
+        Scale::new(&figure.x, values(figure, 0), x, 2).ends(),
+        Scale::new(&figure.y, values(figure, 1), y, 2).ends(),
+    ]
 }
 
 struct Layout {

@@ -6,6 +6,9 @@ use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, Value
 
 use crate::findings::Axis;
 
+/// Magnitudes that an axis shows, with room for its ends.
+const HUGE: f64 = 1e300;
+
 /// A linear or logarithmic axis with its ticks.
 #[derive(Clone, Debug)]
 pub struct Scale {
@@ -38,11 +41,16 @@ impl Scale {
                 labels: categories.clone(),
             };
         }
-        let shown = |value: &f64| value.is_finite() && (!axis.logarithmic || *value > 0.0);
+        let shown = |value: &f64| shown(*value, axis.logarithmic);
         let given = axis.ends.filter(|ends| ends.iter().all(shown) && ends[0] < ends[1]);
         let ends = given.unwrap_or_else(|| ends_of(values.filter(shown), axis.logarithmic, room));
         let (ticks, labels) = if axis.logarithmic { decades(ends, ticks) } else { steps(ends, ticks) };
         Self { ends, logarithmic: axis.logarithmic, ticks, labels }
+    }
+
+    /// Both ends.
+    pub fn ends(&self) -> [f64; 2] {
+        self.ends
     }
 
     /// The axis with at most `most` of its ticks.
@@ -60,7 +68,7 @@ impl Scale {
 
     /// Whether `value` has a place on the axis or beyond its ends.
     pub fn places(&self, value: f64) -> bool {
-        value.is_finite() && (!self.logarithmic || value > 0.0)
+        shown(value, self.logarithmic)
     }
 
     /// Where bars stand: zero, or the end nearest to it.
@@ -77,6 +85,11 @@ impl Scale {
             (value - low) / (high - low)
         }
     }
+}
+
+/// Whether an axis has a place for `value`: what lies beyond would leave no room for ends around it.
+fn shown(value: f64, logarithmic: bool) -> bool {
+    value.abs() <= HUGE && (!logarithmic || value >= 1.0 / HUGE)
 }
 
 fn ends_of(values: impl Iterator<Item = f64>, logarithmic: bool, room: Room) -> [f64; 2] {
@@ -218,6 +231,17 @@ mod tests {
             let scale = Scale::new(&axis(false), [value].into_iter(), Room::default(), 6);
             assert!(scale.ends[0] < value && value < scale.ends[1], "{value}: {:?}", scale.ends);
             assert!(!scale.ticks.is_empty() && scale.ticks.len() <= 7, "{value}: {:?}", scale.ticks);
+        }
+    }
+
+    #[test]
+    fn an_axis_of_magnitudes_at_the_ends_of_what_numbers_hold_has_few_ticks() {
+        for values in [[5e-324, 1e-300], [1.0, f64::MAX], [f64::MIN, f64::MAX], [1e300, -1e300]] {
+            for logarithmic in [false, true] {
+                let scale = Scale::new(&axis(logarithmic), values.into_iter(), Room::default(), 6);
+                assert!(scale.ticks.len() <= 7, "{values:?}: {:?}", scale.ticks);
+                assert!(scale.ends.iter().all(|end| end.is_finite()), "{values:?}: {:?}", scale.ends);
+            }
         }
     }
 
