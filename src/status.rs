@@ -9,6 +9,10 @@ use offramp_models::dataset::DataError;
 use offramp_runtime::backend::{BackendError, LibraryError};
 use offramp_runtime::calibrate::CalibrateError;
 use offramp_runtime::prepare::PrepareError;
+#[cfg(feature = "full")]
+use offramp_study::campaign::CampaignError;
+#[cfg(feature = "full")]
+use offramp_study::oracle::OpenError;
 
 /// The process's status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +124,12 @@ fn find_hint(error: &anyhow::Error) -> Option<String> {
     {
         return Some("--help says what DATA may be".to_owned());
     }
+    if let Some(DataError::Uneven { .. }) = error.downcast_ref() {
+        return Some(
+            "an archive holds pictures of one size and kind, colour or grey: bring them to one first"
+                .to_owned(),
+        );
+    }
     let advice = match backend_error(error)? {
         BackendError::Library(LibraryError::NotFound { .. }) => {
             "set ORT_DYLIB_PATH to libonnxruntime.so, run scripts/set-up, or use --backend tract"
@@ -143,7 +153,11 @@ fn backend_error(error: &anyhow::Error) -> Option<&BackendError> {
             return error.refused_by_backend();
         }
         #[cfg(feature = "full")]
-        if let Some(error) = cause.downcast_ref::<offramp_study::campaign::CampaignError>() {
+        if let Some(error) = cause.downcast_ref::<CampaignError>() {
+            return error.refused_by_backend();
+        }
+        #[cfg(feature = "full")]
+        if let Some(error) = cause.downcast_ref::<OpenError>() {
             return error.refused_by_backend();
         }
         match cause.downcast_ref::<PrepareError>() {

@@ -76,7 +76,7 @@ impl WorkloadFlags {
         let prepared = PreparedBundle::open(bundle, &self.backend, self.cache.as_deref())?;
         let feed = Feed::new(data.as_ref(), prepared.pipeline.input())?;
         output::note(format!("policy: {} ({})", chosen.file.policy, chosen.origin));
-        output::note(format!("input: {}; {}", data.describe(), feed.describe()));
+        output::note(format!("input: {}; the network takes {}", data.describe(), feed.describe()));
         chosen.warn_if_calibrated_on(&self.input.input, prepared.bundle.manifest());
         drop(feed);
         Ok(Workload { prepared, chosen, data })

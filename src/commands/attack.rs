@@ -23,7 +23,7 @@ use crate::{output, provenance, quantities};
 /// Craft adversarial images on a network and store them as 8-bit images
 ///
 /// What is reported is the stored set, scored again after rounding. The manifest beside the set (ADV.json) has every
-/// image's perturbation and exits.
+/// image's perturbation and exits. Both are replaced if they are there.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  offramp attack network.bundle --method pgd --epsilon 8/255 --input test.npz -o adv.npz\n  \
@@ -34,7 +34,7 @@ use crate::{output, provenance, quantities};
 pub struct Attack {
     /// The bundle, a folder that `split` wrote
     bundle: PathBuf,
-    /// The set to write; its manifest is beside it, ADV.json
+    /// The set to write; its manifest is beside it, ADV.json; both are replaced if they are there
     #[arg(short, long, value_name = "ADV.npz")]
     output: PathBuf,
     /// Write the images as PNG files into this folder too
@@ -66,13 +66,14 @@ pub struct MethodFlags {
     /// Which attack
     #[arg(long, value_enum)]
     method: MethodKind,
-    /// Greatest size of the perturbation, samples in [0, 1]; 8/255 is understood [default: 8/255; deepsloth: as published]
+    /// Greatest size of the perturbation in --norm, samples in [0, 1]; 8/255 is understood [default: 8/255, which is meant
+    /// for linf; deepsloth: as published for the norm]
     #[arg(long, value_name = "E", value_parser = quantities::ratio)]
     epsilon: Option<f32>,
-    /// How size is taken [default: linf]
+    /// How size is taken [default: linf]; with l2 or l1, give fgsm, pgd and mi-fgsm --epsilon and --step too
     #[arg(long, value_enum)]
     norm: Option<NormKind>,
-    /// Length of one step [default: 2/255; deepsloth: as published]
+    /// Length of one step in --norm [default: 2/255, which is meant for linf; deepsloth: as published for the norm]
     #[arg(long, value_name = "S", value_parser = quantities::ratio)]
     step: Option<f32>,
     /// Steps [default: 10; early and deepsloth: as published]
@@ -93,7 +94,7 @@ pub struct MethodFlags {
     /// early: weight of the loss against the distance [default: 50]
     #[arg(long, value_name = "C", value_parser = quantities::ratio)]
     c: Option<f32>,
-    /// early: which one [default: as-coded]
+    /// early: which version of it [default: as-coded]
     #[arg(long, value_enum)]
     mode: Option<ModeKind>,
     /// deepsloth: one perturbation for all images
@@ -201,6 +202,26 @@ impl MethodFlags {
     }
 }
 
+impl MethodFlags {
+    /// Says on stderr when the defaults, which are meant for linf, leave a budget in another norm out of reach.
+    fn warn_of_small_steps(&self) {
+        let norm = match self.norm {
+            Some(NormKind::L2) => "l2",
+            Some(NormKind::L1) => "l1",
+            _ => return,
+        };
+        let steps = matches!(self.method, MethodKind::Pgd | MethodKind::MiFgsm) && self.step.is_none();
+        let missing = match (self.epsilon.is_none(), steps) {
+            _ if matches!(self.method, MethodKind::Deepsloth | MethodKind::Early) => return,
+            (true, true) => "--epsilon and --step",
+            (true, false) => "--epsilon",
+            (false, true) => "--step",
+            (false, false) => return,
+        };
+        output::note(format!("note: the default of {missing} is meant for linf and is very small in {norm}"));
+    }
+}
+
 impl Attack {
     pub fn run(self) -> anyhow::Result<Status> {
         let bundle = Bundle::open(&self.bundle)?;
@@ -211,6 +232,7 @@ impl Attack {
         }
         let data = self.input.open(bundle.manifest())?;
         let (mut oracle, environment) = self.oracle(&bundle)?;
+        self.method.warn_of_small_steps();
         output::note(format!("input: {}", data.describe()));
         output::note(format!("policy: {} ({})", chosen.file.policy, chosen.origin));
         let labels = match self.labels {

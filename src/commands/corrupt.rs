@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use offramp_models::dataset::{self, DataRef, Dataset as _, ExportOptions, OpenOptions};
+use offramp_models::dataset::{self, DataRef, ExportOptions, OpenOptions};
 use offramp_study::corruption::{Constants, Corrupted, Corruption, Severity};
 use serde_json::json;
 
@@ -94,11 +94,13 @@ impl Corrupt {
             .map(|()| Status::Done);
         }
         output::text(format!(
-            "{}: {} images of {}, {}",
+            "{}: {} images of {}, {} of severity {} on {}",
             self.output.display(),
             written.images,
             written.shape,
-            corrupted.describe()
+            self.kind.to_possible_value().map_or_else(String::new, |kind| kind.get_name().to_owned()),
+            self.severity,
+            self.data
         ))?;
         Ok(Status::Done)
     }

@@ -72,7 +72,12 @@ impl Doctor {
         if self.json {
             output::json(&report)?
         } else {
-            output::text(tell(&report))?
+            output::text(tell(&report))?;
+            if report["onnxruntime"].is_null() {
+                output::note(
+                    "\nhint: set ORT_DYLIB_PATH to libonnxruntime.so, or run scripts/set-up in the checkout",
+                );
+            }
         }
         Ok(Status::Done)
     }
@@ -115,7 +120,7 @@ fn tell(report: &Value) -> String {
     match &report["onnxruntime"] {
         Value::Null => {
             let needed = text(&report["onnxruntime_needed"]);
-            lines.push(format!("onnxruntime  not found ({needed} or newer serves); looked in:"));
+            lines.push(format!("onnxruntime  none that serves ({needed} or newer does); looked in:"));
             lines.extend(list(&report["searched"]).iter().map(|place| format!("             {place}")));
         }
         library => {
@@ -129,6 +134,13 @@ fn tell(report: &Value) -> String {
             _ => format!("does not work: {}", text(&row["why"])),
         };
         lines.push(format!("{:<12} {verdict}", text(&row["backend"])));
+    }
+    let works = |name: &str| {
+        let rows = report["backends"].as_array().map(Vec::as_slice).unwrap_or_default();
+        rows.iter().any(|row| row["backend"] == name && row["works"] == true)
+    };
+    if let Some(first) = ["ort:cuda", "ort:cpu", "tract"].into_iter().find(|name| works(name)) {
+        lines.push(format!("auto         takes {first}"));
     }
     lines.join("\n")
 }

@@ -67,13 +67,18 @@ impl Inspect {
             }
             output::json(&object)?;
         } else {
-            output::text(tell(&inspection))?;
+            let counted = match self.counting {
+                CountingKind::Macs => "MACs",
+                CountingKind::Sdn => "SDN ops",
+            };
+            output::text(tell(&inspection, counted))?;
         }
         Ok(Status::Done)
     }
 }
 
-fn tell(found: &Inspection) -> String {
+/// What was found; `counted` names the unit of its arithmetic.
+fn tell(found: &Inspection, counted: &str) -> String {
     let mut text = String::new();
     let opsets: Vec<_> = found
         .opsets
@@ -87,7 +92,7 @@ fn tell(found: &Inspection) -> String {
     let _ =
         writeln!(text, "input \"{name}\" {} {shape} {layout}, {} classes", input.dtype, found.classes.count);
     let crossing = |exit: usize| found.cuts.get(exit).map_or(0, |cut| cut.bytes);
-    let _ = writeln!(text, "{}", exit_table(&found.exits, crossing));
+    let _ = writeln!(text, "{}", exit_table(&found.exits, counted, crossing));
     for cut in &found.cuts {
         let tensors: Vec<_> = cut.tensors.iter().map(ToString::to_string).collect();
         let _ = writeln!(text, "cut after {}: {}", cut.after, tensors.join(", "));
@@ -103,11 +108,11 @@ fn tell(found: &Inspection) -> String {
     text.trim_end().to_owned()
 }
 
-/// Exits with cost, parameters and the bytes per image that cross the cut behind each.
-pub fn exit_table(exits: &[Exit], crossing: impl Fn(usize) -> u64) -> String {
+/// Exits with cost, in units of `counted`, parameters and the bytes per image that cross the cut behind each.
+pub fn exit_table(exits: &[Exit], counted: &str, crossing: impl Fn(usize) -> u64) -> String {
     let mut text = format!(
         "{:>4}  {:<24} {:>12} {:>8} {:>10} {:>12}",
-        "exit", "name", "MACs", "share", "params", "cut bytes"
+        "exit", "name", counted, "share", "params", "cut bytes"
     );
     for exit in exits {
         let (index, name) = (exit.index, &exit.name);

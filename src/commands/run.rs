@@ -27,10 +27,10 @@ pub struct Run {
     /// Images at once
     #[arg(long, value_name = "N", default_value = "1", value_parser = quantities::count)]
     batch: NonZeroUsize,
-    /// Take pictures at this rate, like a camera, and count missed frames
+    /// Take pictures at this rate, like a camera, and count missed deadlines; no picture is dropped
     #[arg(long, value_name = "HZ", value_parser = quantities::rate)]
     rate: Option<f64>,
-    /// Write one JSON line per image
+    /// Write one JSON line per image: exit, label, confidences, latencies (docs/semantics.md has the keys)
     #[arg(long, value_name = "FILE.jsonl")]
     trace: Option<PathBuf>,
     /// Print one JSON object

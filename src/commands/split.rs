@@ -147,15 +147,17 @@ impl Split {
             manifest.exits.last().map_or(0, |exit| exit.macs) as f64 / 1e6,
             written.bundle.identity().prefix(12)
         )];
-        lines
-            .push(super::inspect::exit_table(&manifest.exits, |exit| manifest.segments[exit].boundary_bytes));
+        lines.push(super::inspect::exit_table(&manifest.exits, "MACs", |exit| {
+            manifest.segments[exit].boundary_bytes
+        }));
         lines.push(match &written.verification {
             Some(proof) => super::verify::sentence(proof),
             None => "not proved (--no-proof)".to_owned(),
         });
         if let Some(proof) = &written.gradient_verification {
             lines.push(format!(
-                "gradient graphs explain the logits between random images to {:.1e}, tolerance {:.0e}",
+                "gradient graphs agree with the network: integrated between random images, the gradient gives the change of \
+                 the logits to {:.1e} of it, tolerance {:.0e}",
                 proof.difference, proof.tolerance
             ));
         }
@@ -198,7 +200,9 @@ pub fn explain(error: ExportError) -> anyhow::Error {
             "name the tensors that are logits with --exit, once per exit"
         }
         ExportError::Activation { .. } => "name the tensor before the activation with --exit",
-        ExportError::UnknownExit { .. } => "`offramp inspect` lists the outputs of a network",
+        ExportError::UnknownExit { .. } => {
+            "--exit takes a tensor's name as it is in the file; without --exit every output is an exit"
+        }
         ExportError::Exists { bundle: true, .. } => "--force replaces the bundle",
         ExportError::Exists { bundle: false, .. } => "choose another folder: only bundles are replaced",
         ExportError::Proof { .. } | ExportError::ForwardProof { .. } => {
@@ -212,6 +216,9 @@ pub fn explain(error: ExportError) -> anyhow::Error {
             let message =
                 format!("--{what} has {found} numbers, the network's input has {expected} channels");
             return usage(message, "one number per channel, with commas between them: --mean 0.5,0.5,0.5");
+        }
+        ExportError::OtherNetwork { .. } => {
+            "--against takes the network that the bundle was split from; `offramp inspect` shows a network's exits"
         }
         ExportError::NotStatic { .. } => "leave --static out, or choose one output with --exit",
         _ => return error.into(),

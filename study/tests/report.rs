@@ -322,7 +322,6 @@ fn findings_that_nobody_could_show_are_not_written() {
             error => panic!("{error}"),
         }
     };
-    type Change = fn(&mut Findings);
     let cases: [(Change, &str); 6] = [
         (
             |findings| findings.tables[0].name = "../etc".into(),
