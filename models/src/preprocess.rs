@@ -223,7 +223,7 @@ fn check(input: &Input, shape: Chw) -> Result<(), PreprocessError> {
 fn describe(input: &Input, shape: Chw) -> String {
     let [black, white] = input.range;
     let mut text = format!(
-        "{shape} {}; other sizes: resized to cover it (bilinear, antialiased), centre crop; range [{black}, {white}]",
+        "{shape} {}; folders of other sizes: resized to cover it (bilinear, antialiased), centre crop; range [{black}, {white}]",
         input.dtype
     );
     if let (Some(mean), Some(std)) = (&input.mean, &input.std) {

@@ -182,6 +182,6 @@ fn an_input_that_no_picture_can_become_is_refused_by_name() {
 
 #[test]
 fn what_is_done_is_told_in_one_line() {
-    assert_snapshot!(Preprocessor::new(&input(3, 32, 32)).unwrap().describe(), @"3x32x32 float32; other sizes: resized to cover it (bilinear, antialiased), centre crop; range [0, 1]");
-    assert_snapshot!(Preprocessor::new(&manifest().input).unwrap().describe(), @"3x32x32 float32; other sizes: resized to cover it (bilinear, antialiased), centre crop; range [0, 1]; mean [0.485, 0.456, 0.406], std [0.229, 0.224, 0.225]");
+    assert_snapshot!(Preprocessor::new(&input(3, 32, 32)).unwrap().describe(), @"3x32x32 float32; folders of other sizes: resized to cover it (bilinear, antialiased), centre crop; range [0, 1]");
+    assert_snapshot!(Preprocessor::new(&manifest().input).unwrap().describe(), @"3x32x32 float32; folders of other sizes: resized to cover it (bilinear, antialiased), centre crop; range [0, 1]; mean [0.485, 0.456, 0.406], std [0.229, 0.224, 0.225]");
 }

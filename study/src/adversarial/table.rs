@@ -17,14 +17,14 @@ impl SetManifest {
         );
         let _ = writeln!(
             text,
-            "exit   accuracy: benign   adversarial   8-bit    leave here: benign   adversarial"
+            "exit   accuracy: benign   adversarial   as stored   leave here: benign   as stored"
         );
         for exit in exits {
             let cells =
                 exit.accuracy.map_or(["-".to_owned(), "-".to_owned(), "-".to_owned()], |a| a.map(percent));
             let _ = writeln!(
                 text,
-                "{:>4} {:>18} {:>13} {:>7} {:>21} {:>13}",
+                "{:>4} {:>18} {:>13} {:>11} {:>20} {:>11}",
                 exit.exit, cells[0], cells[1], cells[2], exit.count[0], exit.count[1]
             );
         }
