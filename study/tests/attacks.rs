@@ -10,7 +10,7 @@ use offramp_study::attack::{
 };
 use offramp_study::loss::{Aim, CrossEntropy, EarlyExits, EarlyLoss, Logits, Loss, TowardsUniform};
 use offramp_study::method::{Kind, Method, MethodError, Target, Walk};
-use offramp_study::oracle::Oracle;
+use offramp_study::oracle::{Oracle, OracleError};
 use toy::{CLASSES, EXITS, SAMPLES, Toy, pixels};
 
 /// The network's own answers at its final exit.
@@ -121,6 +121,61 @@ fn iterating_ascends_higher_than_one_step() {
     let momentum = score(&mi_fgsm(loss(), ball, 0.05, 20));
     assert!(benign + 0.1 < one && one < many, "{benign} {one} {many}");
     assert!(one < momentum, "{one} {momentum}");
+}
+
+/// A network so sure of itself that its gradients are at the lower end of float32.
+struct Faint(Toy);
+
+impl Oracle for Faint {
+    fn exits(&self) -> usize {
+        EXITS
+    }
+
+    fn classes(&self) -> usize {
+        CLASSES
+    }
+
+    fn samples(&self) -> usize {
+        SAMPLES
+    }
+
+    fn forward(&mut self, pixels: &[f32], logits: &mut [f32]) -> Result<(), OracleError> {
+        self.0.forward(pixels, logits)
+    }
+
+    fn backward(&mut self, cotangents: &[f32], gradient: &mut [f32]) -> Result<(), OracleError> {
+        self.0.backward(cotangents, gradient)?;
+        gradient.iter_mut().for_each(|gradient| *gradient *= 1e-41);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_gradient_next_to_nothing_still_leads_somewhere() {
+    let pixels = pixels(16);
+    let labels = answers(&pixels);
+    let indices: Vec<usize> = (0..labels.len()).collect();
+    let batch = Batch { indices: &indices, pixels: &pixels, labels: &labels };
+    let loss = || Box::new(CrossEntropy::new(Aim::Final));
+    let benign = mean_loss(loss().as_ref(), &pixels, &labels);
+    for norm in [Norm::Linf, Norm::L2] {
+        let ball = Ball::new(norm, 0.2).unwrap();
+        let options = PgdOptions { step: 0.05, iterations: 10, random_start: false, restarts: 1, seed: 0 };
+        for attack in [mi_fgsm(loss(), ball, 0.05, 10), pgd(loss(), ball, options)] {
+            let found = attack.perturb(&mut Faint(Toy::new()), batch, &mut || true).unwrap();
+            assert!(found.iter().all(|pixel| (0.0..=1.0).contains(pixel)), "{norm:?}: {found:?}");
+            let reached = mean_loss(loss().as_ref(), &found, &labels);
+            assert!(reached > benign + 0.05, "{norm:?}: {benign} {reached}");
+        }
+    }
+}
+
+#[test]
+fn iterations_without_end_are_counted_up_to_where_numbers_end() {
+    let options =
+        PgdOptions { step: 0.1, iterations: usize::MAX, random_start: true, restarts: usize::MAX, seed: 0 };
+    let ball = Ball::new(Norm::Linf, 0.1).unwrap();
+    assert_eq!(pgd(Box::new(CrossEntropy::new(Aim::Final)), ball, options).iterations(), usize::MAX);
 }
 
 #[test]
