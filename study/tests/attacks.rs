@@ -3,8 +3,10 @@
 
 mod toy;
 
+use offramp_models::dataset::{self, Chw, OpenOptions};
 use offramp_runtime::confidence::{Measure, Threshold};
 use offramp_runtime::policy::PolicySpec;
+use offramp_study::adversarial::{Craft, Labels, craft};
 use offramp_study::attack::{
     Attack, AttackError, Ball, Batch, Early, EarlyMode, Keep, Norm, Origin, PgdOptions, fgsm, mi_fgsm, pgd,
 };
@@ -167,6 +169,54 @@ fn a_gradient_next_to_nothing_still_leads_somewhere() {
             let reached = mean_loss(loss().as_ref(), &found, &labels);
             assert!(reached > benign + 0.05, "{norm:?}: {benign} {reached}");
         }
+    }
+}
+
+/// A network whose batch is fixed.
+struct FixedTo(usize, Toy);
+
+impl Oracle for FixedTo {
+    fn exits(&self) -> usize {
+        EXITS
+    }
+
+    fn classes(&self) -> usize {
+        CLASSES
+    }
+
+    fn samples(&self) -> usize {
+        SAMPLES
+    }
+
+    fn fixed_batch(&self) -> Option<usize> {
+        Some(self.0)
+    }
+
+    fn forward(&mut self, pixels: &[f32], logits: &mut [f32]) -> Result<(), OracleError> {
+        self.1.forward(pixels, logits)
+    }
+
+    fn backward(&mut self, cotangents: &[f32], gradient: &mut [f32]) -> Result<(), OracleError> {
+        self.1.backward(cotangents, gradient)
+    }
+}
+
+#[test]
+fn a_batch_fixed_above_one_is_named_whatever_batch_is_asked_for() {
+    let data = dataset::open(&"shapes:test:3".parse().unwrap(), &OpenOptions::default()).unwrap();
+    let shape = Chw { channels: 3, height: 2, width: 2 };
+    for batch in [1, 4, 64] {
+        let options = Craft {
+            method: Method::new(Kind::Fgsm),
+            policy: PolicySpec::fixed(0),
+            labels: Labels::Predicted,
+            batch: batch.try_into().unwrap(),
+            crafting: 1.try_into().unwrap(),
+        };
+        let mut oracle = FixedTo(4, Toy::new());
+        let refused = craft(&mut oracle, data.as_ref(), shape, &options, &mut |_| true).unwrap_err();
+        let expected = "attacks need a network with a free batch or one fixed to 1, got one fixed to 4";
+        assert_eq!(refused.to_string(), expected);
     }
 }
 
