@@ -59,7 +59,7 @@ impl Staging {
     pub fn publish(self) -> Result<(), ExportError> {
         let Self { folder, target } = self;
         let failed = |source| ExportError::Write { path: target.clone(), source };
-        open_to_readers(folder.path()).map_err(failed)?;
+        folder.open_to_readers().map_err(failed)?;
         sync(folder.path()).map_err(failed)?;
         let appeared = if target.exists() { folder.replace(&target) } else { folder.publish(&target) };
         appeared.map_err(failed)
@@ -85,18 +85,6 @@ fn refuse_existing(target: &Path, force: bool) -> Result<(), ExportError> {
         return Ok(());
     }
     Err(ExportError::Exists { path: target.to_owned(), bundle })
-}
-
-/// Temporary folders are private to their owner; a bundle is read by others.
-#[cfg(unix)]
-fn open_to_readers(folder: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))
-}
-
-#[cfg(not(unix))]
-fn open_to_readers(_folder: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 fn sync(folder: &Path) -> io::Result<()> {

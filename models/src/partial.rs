@@ -89,6 +89,16 @@ impl Partial {
         &self.path
     }
 
+    /// Lets others read a folder, which was its owner's alone while it was under construction.
+    ///
+    /// # Errors
+    /// When its permissions cannot be set.
+    pub fn open_to_readers(&self) -> io::Result<()> {
+        #[cfg(unix)]
+        fs::set_permissions(&self.path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        Ok(())
+    }
+
     /// Lets it appear as `target`, on the same file system: in place of a file, an empty folder or nothing.
     ///
     /// # Errors

@@ -4,11 +4,12 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use offramp_models::Bundle;
 use offramp_models::preprocess::Preprocessor;
+use offramp_models::{Bundle, Sha256};
 use offramp_runtime::report::BundleName;
 use offramp_study::adversarial::{
-    self, AdversarialSet, Craft, Environment, Labels, MANIFEST_VERSION, SetManifest, Summary,
+    self, AdversarialSet, Craft, Environment, Labels, MANIFEST_VERSION, Place, SetManifest, Summary,
+    WriteError,
 };
 use offramp_study::attack::{EarlyMode, Norm};
 use offramp_study::method::{Kind, Method, Target};
@@ -26,6 +27,7 @@ use crate::{output, provenance, quantities};
 /// image's perturbation and exits. Both are replaced if they are there.
 #[derive(Args)]
 #[command(
+    allow_negative_numbers = true,
     after_help = "Examples:\n  offramp attack network.bundle --method pgd --epsilon 8/255 --input test.npz -o adv.npz\n  \
                         offramp attack network.bundle --method early --mode improved --alpha 1 --input shapes:test:100 -o early.npz\n  \
                         offramp attack network.bundle --method deepsloth --input test.npz -o slow.npz --images slow/\n  \
@@ -230,7 +232,11 @@ impl Attack {
         if let Err(error) = method.prepare(bundle.manifest().exits.len(), &chosen.file.policy) {
             return Err(usage(error.to_string(), "`offramp attack --help` lists what each method takes"));
         }
+        let shape = Preprocessor::new(&bundle.manifest().input)?.shape();
+        let place = Place::new(&self.output, self.images.as_deref(), shape).map_err(explain)?;
         let data = self.input.open(bundle.manifest())?;
+        // Of the data as it was attacked, whatever the set then takes the place of.
+        let data_sha256 = provenance::digest(&self.input.input, bundle.manifest())?;
         let (mut oracle, environment) = self.oracle(&bundle)?;
         self.method.warn_of_small_steps();
         output::note(format!("input: {}", data.describe()));
@@ -246,7 +252,6 @@ impl Attack {
             batch: self.batch,
             crafting: CRAFTING_IMAGES,
         };
-        let shape = Preprocessor::new(&bundle.manifest().input)?.shape();
         let bar = output::progress(1, craft.method.kind.name());
         let set = adversarial::craft(&mut oracle, data.as_ref(), shape, &craft, &mut |progress| {
             bar.set_length(progress.of as u64);
@@ -261,19 +266,19 @@ impl Attack {
             _ => error.into(),
         })?;
         let summary = Summary::of(&set.images, oracle.exits());
-        adversarial::write_npz(&set, &self.output)?;
-        if let Some(folder) = &self.images {
-            adversarial::write_pictures(&set, folder)?;
+        if let Some(folder) = place.pictures() {
+            adversarial::write_pictures(&set, folder).map_err(explain)?;
         }
-        let manifest = self.manifest(&bundle, &chosen, craft, environment, &set, summary, data.describe())?;
-        let path = self.output.with_extension("json");
-        adversarial::write_manifest(&manifest, &path)?;
+        adversarial::write_npz(&set, place.set())?;
+        let source = Source { data: data.describe(), data_sha256 };
+        let manifest = self.manifest(&bundle, &chosen, craft, environment, &set, summary, source);
+        adversarial::write_manifest(&manifest, place.manifest())?;
         if self.json {
             output::json(&manifest)?
         } else {
             output::text(manifest.table().trim_end())?
         }
-        output::note(format!("written: {}, {}", self.output.display(), path.display()));
+        output::note(format!("written: {}, {}", place.set().display(), place.manifest().display()));
         Ok(Status::Done)
     }
 
@@ -303,22 +308,40 @@ impl Attack {
         environment: Environment,
         set: &AdversarialSet,
         summary: Summary,
-        data: String,
-    ) -> anyhow::Result<SetManifest> {
+        source: Source,
+    ) -> SetManifest {
         let surrogate = BundleName { name: bundle.manifest().name.clone(), identity: bundle.identity() };
         let predicted = matches!(self.labels, Whose::Predicted) || craft.method.needs_predictions();
-        Ok(SetManifest {
+        SetManifest {
             schema_version: MANIFEST_VERSION,
             surrogate,
             method: craft.method,
             policy: chosen.file.policy.clone(),
-            data,
-            data_sha256: provenance::digest(&self.input.input, bundle.manifest())?,
+            data: source.data,
+            data_sha256: source.data_sha256,
             labels: if predicted { Labels::Predicted } else { Labels::Data },
             environment,
             summary,
             images: set.images.iter().map(Into::into).collect(),
-        })
+        }
+    }
+}
+
+/// What a set was made from.
+struct Source {
+    data: String,
+    data_sha256: Sha256,
+}
+
+/// Adds the flag that helps.
+fn explain(error: WriteError) -> anyhow::Error {
+    match &error {
+        WriteError::OneFile { .. } => {
+            usage(error.to_string(), "the manifest is written beside the set, as ADV.json")
+        }
+        WriteError::Occupied { .. } => hint(error, "choose another name: only earlier sets are replaced"),
+        WriteError::Channels { .. } => hint(error, "leave --images out"),
+        _ => error.into(),
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod craft;
 mod manifest;
+mod place;
 mod score;
 mod table;
 mod write;
@@ -12,6 +13,7 @@ use offramp_models::dataset::Chw;
 
 pub use craft::{Craft, CraftError, Labels, Progress, craft};
 pub use manifest::{Environment, ImageEntry, MANIFEST_VERSION, SetManifest, Sizes};
+pub use place::Place;
 pub use score::{ExitScore, Score, Summary};
 pub use write::{WriteError, write_manifest, write_npz, write_pictures};
 

@@ -3,14 +3,16 @@
 
 mod toy;
 
+use offramp_models::dataset::{self, Chw, OpenOptions};
 use offramp_runtime::confidence::{Measure, Threshold};
 use offramp_runtime::policy::PolicySpec;
+use offramp_study::adversarial::{Craft, Labels, craft};
 use offramp_study::attack::{
     Attack, AttackError, Ball, Batch, Early, EarlyMode, Keep, Norm, Origin, PgdOptions, fgsm, mi_fgsm, pgd,
 };
 use offramp_study::loss::{Aim, CrossEntropy, EarlyExits, EarlyLoss, Logits, Loss, TowardsUniform};
 use offramp_study::method::{Kind, Method, MethodError, Target, Walk};
-use offramp_study::oracle::Oracle;
+use offramp_study::oracle::{Oracle, OracleError};
 use toy::{CLASSES, EXITS, SAMPLES, Toy, pixels};
 
 /// The network's own answers at its final exit.
@@ -132,6 +134,109 @@ fn iterating_ascends_higher_than_one_step() {
     let momentum = score(&mi_fgsm(loss(), ball, 0.05, 20));
     assert!(benign + 0.1 < one && one < many, "{benign} {one} {many}");
     assert!(one < momentum, "{one} {momentum}");
+}
+
+/// A network so sure of itself that its gradients are at the lower end of float32.
+struct Faint(Toy);
+
+impl Oracle for Faint {
+    fn exits(&self) -> usize {
+        EXITS
+    }
+
+    fn classes(&self) -> usize {
+        CLASSES
+    }
+
+    fn samples(&self) -> usize {
+        SAMPLES
+    }
+
+    fn forward(&mut self, pixels: &[f32], logits: &mut [f32]) -> Result<(), OracleError> {
+        self.0.forward(pixels, logits)
+    }
+
+    fn backward(&mut self, cotangents: &[f32], gradient: &mut [f32]) -> Result<(), OracleError> {
+        self.0.backward(cotangents, gradient)?;
+        gradient.iter_mut().for_each(|gradient| *gradient *= 1e-41);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_gradient_next_to_nothing_still_leads_somewhere() {
+    let pixels = pixels(16);
+    let labels = answers(&pixels);
+    let indices: Vec<usize> = (0..labels.len()).collect();
+    let batch = Batch { indices: &indices, pixels: &pixels, labels: &labels };
+    let loss = || Box::new(CrossEntropy::new(Aim::Final));
+    let benign = mean_loss(loss().as_ref(), &pixels, &labels);
+    for norm in [Norm::Linf, Norm::L2] {
+        let ball = Ball::new(norm, 0.2).unwrap();
+        let options = PgdOptions { step: 0.05, iterations: 10, random_start: false, restarts: 1, seed: 0 };
+        for attack in [mi_fgsm(loss(), ball, 0.05, 10), pgd(loss(), ball, options)] {
+            let found = attack.perturb(&mut Faint(Toy::new()), batch, &mut || true).unwrap();
+            assert!(found.iter().all(|pixel| (0.0..=1.0).contains(pixel)), "{norm:?}: {found:?}");
+            let reached = mean_loss(loss().as_ref(), &found, &labels);
+            assert!(reached > benign + 0.05, "{norm:?}: {benign} {reached}");
+        }
+    }
+}
+
+/// A network whose batch is fixed.
+struct FixedTo(usize, Toy);
+
+impl Oracle for FixedTo {
+    fn exits(&self) -> usize {
+        EXITS
+    }
+
+    fn classes(&self) -> usize {
+        CLASSES
+    }
+
+    fn samples(&self) -> usize {
+        SAMPLES
+    }
+
+    fn fixed_batch(&self) -> Option<usize> {
+        Some(self.0)
+    }
+
+    fn forward(&mut self, pixels: &[f32], logits: &mut [f32]) -> Result<(), OracleError> {
+        self.1.forward(pixels, logits)
+    }
+
+    fn backward(&mut self, cotangents: &[f32], gradient: &mut [f32]) -> Result<(), OracleError> {
+        self.1.backward(cotangents, gradient)
+    }
+}
+
+#[test]
+fn a_batch_fixed_above_one_is_named_whatever_batch_is_asked_for() {
+    let data = dataset::open(&"shapes:test:3".parse().unwrap(), &OpenOptions::default()).unwrap();
+    let shape = Chw { channels: 3, height: 2, width: 2 };
+    for batch in [1, 4, 64] {
+        let options = Craft {
+            method: Method::new(Kind::Fgsm),
+            policy: PolicySpec::fixed(0),
+            labels: Labels::Predicted,
+            batch: batch.try_into().unwrap(),
+            crafting: 1.try_into().unwrap(),
+        };
+        let mut oracle = FixedTo(4, Toy::new());
+        let refused = craft(&mut oracle, data.as_ref(), shape, &options, &mut |_| true).unwrap_err();
+        let expected = "attacks need a network with a free batch or one fixed to 1, got one fixed to 4";
+        assert_eq!(refused.to_string(), expected);
+    }
+}
+
+#[test]
+fn iterations_without_end_are_counted_up_to_where_numbers_end() {
+    let options =
+        PgdOptions { step: 0.1, iterations: usize::MAX, random_start: true, restarts: usize::MAX, seed: 0 };
+    let ball = Ball::new(Norm::Linf, 0.1).unwrap();
+    assert_eq!(pgd(Box::new(CrossEntropy::new(Aim::Final)), ball, options).iterations(), usize::MAX);
 }
 
 #[test]

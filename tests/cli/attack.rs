@@ -1,5 +1,8 @@
 //! Adversarial and corrupted sets, from flags to files that other commands read.
 
+use std::path::Path;
+
+use offramp_graph::ir::Model;
 use serde_json::Value;
 
 use super::{bundle, json, offramp, refusal, text};
@@ -101,6 +104,92 @@ fn gradient_graphs_in_the_bundle_and_derived_ones_attack_alike() {
 }
 
 #[test]
+fn gradient_graphs_of_another_network_are_refused_whatever_their_digests() {
+    let folder = tempfile::tempdir().unwrap();
+    let split = |model: &Path, name: &str| {
+        let bundle = folder.path().join(name);
+        json(&["split", text(model), "-o", text(&bundle), "--gradients", "--backend", "tract", "--json"]);
+        bundle
+    };
+    let shipped = super::root().join("models/zoo/shapes-sdn.onnx");
+    // Tensors of the same names and shapes, with other values in them.
+    let mut model = Model::read(&shipped).unwrap();
+    let node = model.graph.nodes.iter_mut().find(|node| node.op == "Relu").unwrap();
+    node.op = "Sigmoid".to_owned();
+    let changed = folder.path().join("changed.onnx");
+    model.write(&changed).unwrap();
+    let (own, other) = (split(&shipped, "own"), split(&changed, "other"));
+    let manifest = |bundle: &Path| -> Value {
+        serde_json::from_slice(&std::fs::read(bundle.join("manifest.json")).unwrap()).unwrap()
+    };
+    let mut swapped = manifest(&own);
+    swapped["extras"] = manifest(&other)["extras"].clone();
+    std::fs::write(own.join("manifest.json"), swapped.to_string()).unwrap();
+    for graph in ["gradient/forward.onnx", "gradient/backward.onnx"] {
+        std::fs::copy(other.join(graph), own.join(graph)).unwrap();
+    }
+    let set = folder.path().join("adv.npz");
+    let attack = ["--method", "fgsm", "--input", "shapes:test:4", "--backend", "tract", "-o", text(&set)];
+    let (status, message) = refusal(&[&["attack", text(&own)], &attack[..]].concat());
+    assert_eq!(status, 1, "{message}");
+    assert!(message.contains("gradient graphs are of another network than its segments"), "{message}");
+    assert!(!set.exists());
+    json(&[&["attack", text(&other), "--json"], &attack[..]].concat());
+}
+
+#[test]
+fn a_set_takes_the_place_of_nothing_but_an_earlier_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = bundle(folder.path());
+    let place = |name: &str| folder.path().join(name);
+    let attack = |images: &str, set: &Path, pictures: Option<&Path>| {
+        let mut arguments = vec!["attack", text(&bundle), "--method", "fgsm", "--input", images];
+        arguments.extend(["--backend", "tract", "-o", text(set)]);
+        arguments.extend(pictures.iter().flat_map(|folder| ["--images", text(folder)]));
+        refusal(&arguments)
+    };
+    let manifest = std::fs::read(bundle.join("manifest.json")).unwrap();
+    let notes = place("notes");
+    std::fs::create_dir(&notes).unwrap();
+    std::fs::write(notes.join("notes.txt"), "keep").unwrap();
+    let in_the_way = [
+        (place("adv.json"), None, 2, "adv.json would be both the set and its manifest"),
+        (bundle.join("manifest.npz"), None, 1, "bundle/manifest.json is in the way"),
+        (place("adv.npz"), Some(notes.as_path()), 1, "notes/notes.txt is in the way"),
+        (place("nowhere/adv.npz"), None, 1, "nowhere/adv.npz: No such file"),
+    ];
+    for (set, pictures, expected, named) in in_the_way {
+        let (status, message) = attack("shapes:test:2", &set, pictures);
+        assert_eq!(status, expected, "{message}");
+        assert!(message.contains(named) && !message.contains("backend:"), "{message}");
+        assert!(!set.exists(), "{}", set.display());
+    }
+    assert_eq!(std::fs::read(bundle.join("manifest.json")).unwrap(), manifest);
+    assert_eq!(std::fs::read_to_string(notes.join("notes.txt")).unwrap(), "keep");
+
+    let (set, pictures) = (place("adv.npz"), place("deep/pictures"));
+    for (images, count) in [("shapes:test:5", 5), ("shapes:test:2", 2)] {
+        let (status, message) = attack(images, &set, Some(&pictures));
+        assert_eq!(status, 0, "{message}");
+        assert_eq!(std::fs::read_dir(&pictures).unwrap().count(), count, "pictures of an earlier set stay");
+    }
+}
+
+#[test]
+fn a_set_that_replaces_its_own_data_names_the_data_that_it_was_made_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bundle, data) = (bundle(folder.path()), folder.path().join("data.npz"));
+    json(&["data", "export", "shapes:test:4", "-o", text(&data), "--json"]);
+    let craft = |set: &Path| {
+        let attack = ["attack", text(&bundle), "--method", "fgsm", "--backend", "tract", "--json"];
+        json(&[&attack[..], &["--input", text(&data), "-o", text(set)]].concat())
+    };
+    let (beside, over) = (craft(&folder.path().join("adv.npz")), craft(&data));
+    assert_eq!(beside["data_sha256"], over["data_sha256"]);
+    assert_eq!(beside["images"], over["images"]);
+}
+
+#[test]
 fn what_cannot_be_attacked_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let (bundle, set) = (bundle(folder.path()), folder.path().join("adv.npz"));
@@ -116,6 +205,7 @@ fn what_cannot_be_attacked_is_named() {
             2,
             "epsilon is a number above 0 and at most 1",
         ),
+        ([&["--method", "pgd", "--epsilon", "-1"], &data[..]].concat(), 2, "0 or more, or a ratio"),
         ([&["--method", "pgd", "--epsilon", "8/0"], &data[..]].concat(), 2, "a ratio like 8/255"),
         ([&["--method", "pgd", "--alpha", "1"], &data[..]].concat(), 2, "pgd has no alpha"),
         ([&["--method", "pgd", "--exits", "9"], &data[..]].concat(), 2, "exits 0 to 5"),

@@ -63,6 +63,49 @@ fn an_interrupted_run_leaves_no_trace_and_the_old_one_as_it_was() {
     assert_eq!(std::fs::read_to_string(&trace).unwrap(), "of yesterday");
 }
 
+#[cfg(unix)]
+#[test]
+fn an_interrupted_attack_leaves_no_half_of_its_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = bundle(folder.path());
+    let (set, pictures) = (folder.path().join("adv.npz"), folder.path().join("pictures"));
+    let attack =
+        ["attack", text(&bundle), "--method", "fgsm", "--input", "shapes:test:300", "--backend", "tract"];
+    let attack = [&attack[..], &["-o", text(&set), "--images", text(&pictures)]].concat();
+    let partial = |name: &str| name.starts_with(".pictures.partial.");
+    for (signal, status) in [("-INT", 130), ("-TERM", 143)] {
+        assert_eq!(interrupt(&attack, folder.path(), partial, signal), Some(status));
+        assert_eq!(names(folder.path()), ["bundle"], "{signal}");
+    }
+}
+
+/// Stderr of a command that may write files of one block of 1,024 bytes.
+#[cfg(unix)]
+fn told_where_files_stay_small(arguments: &[&str]) -> String {
+    let mut limited = Command::new("bash");
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$@\"", "bash", env!("CARGO_BIN_EXE_offramp")]);
+    let output = limited.args(arguments).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {told}");
+    told
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_is_told_once_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = folder.path().join("set.npz");
+    let corrupt = ["corrupt", "--kind", "brightness", "--severity", "1", "-o", text(&set)];
+    for images in ["shapes:test:3", "shapes:test:300"] {
+        for command in [&["data", "export", "-o", text(&set)], &corrupt[..]] {
+            let told = told_where_files_stay_small(&[command, &[images]].concat());
+            let expected = format!("error: cannot write {}: File too large (os error 27)\n", text(&set));
+            assert_eq!(told, expected, "{command:?}");
+            assert!(names(folder.path()).is_empty());
+        }
+    }
+}
+
 /// Status and stderr of a command that must end by itself, soon.
 #[cfg(unix)]
 fn refusal_in_time(arguments: &[&str]) -> (i32, String) {

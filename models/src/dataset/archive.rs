@@ -3,9 +3,10 @@
 //! Nothing is compressed, and the same arrays give the same bytes. The file appears when it is complete.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
@@ -15,7 +16,7 @@ use crate::partial::Partial;
 
 /// An archive under construction; dropped unfinished, it vanishes.
 pub struct ArchiveWriter {
-    zip: ZipWriter<BufWriter<File>>,
+    zip: ZipWriter<Medium>,
     partial: Partial,
     path: PathBuf,
 }
@@ -31,7 +32,7 @@ impl ArchiveWriter {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
         let (partial, file) = Partial::file(path)?;
-        let zip = ZipWriter::new(BufWriter::with_capacity(1 << 18, file));
+        let zip = ZipWriter::new(Medium::new(file));
         Ok(Self { zip, partial, path: path.to_owned() })
     }
 
@@ -46,7 +47,7 @@ impl ArchiveWriter {
             .compression_method(CompressionMethod::Stored)
             .last_modified_time(zip::DateTime::DEFAULT)
             .large_file(bytes > 1 << 31);
-        self.zip.start_file(format!("{name}.npy"), options)?;
+        self.zip.start_file(format!("{name}.npy"), options).map_err(plain)?;
         Header { descr: descr.to_owned(), shape }.write(&mut self.zip)
     }
 
@@ -89,9 +90,71 @@ impl ArchiveWriter {
     /// # Errors
     /// When the disk is full or the name cannot be taken.
     pub fn finish(self) -> io::Result<()> {
-        let mut buffer = self.zip.finish()?;
-        buffer.flush()?;
-        buffer.get_ref().sync_all()?;
+        let mut medium = self.zip.finish().map_err(plain)?;
+        medium.flush()?;
+        medium.file.get_ref().sync_all()?;
         self.partial.publish(&self.path)
+    }
+}
+
+/// The error beneath, which an archive's error would tell twice.
+fn plain(error: ZipError) -> io::Error {
+    match error {
+        ZipError::Io(error) => error,
+        other => other.into(),
+    }
+}
+
+/// A file that fails once and then takes everything: a [`ZipWriter`] completes its archive when it is dropped, and prints
+/// to stderr that it cannot.
+struct Medium {
+    file: BufWriter<File>,
+    failed: bool,
+    /// Where the next byte goes, and how many there are, whether the file took them or not.
+    position: u64,
+    length: u64,
+}
+
+impl Medium {
+    fn new(file: File) -> Self {
+        let file = BufWriter::with_capacity(1 << 18, file);
+        Self { file, failed: false, position: 0, length: 0 }
+    }
+
+    /// What `act` makes of the file, or `otherwise` once it has failed.
+    fn once<T>(
+        &mut self,
+        otherwise: T,
+        act: impl FnOnce(&mut BufWriter<File>) -> io::Result<T>,
+    ) -> io::Result<T> {
+        if self.failed {
+            return Ok(otherwise);
+        }
+        act(&mut self.file).inspect_err(|_| self.failed = true)
+    }
+}
+
+impl Write for Medium {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = self.once(bytes.len(), |file| file.write(bytes))?;
+        self.position += taken as u64;
+        self.length = self.length.max(self.position);
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.once((), BufWriter::flush)
+    }
+}
+
+impl Seek for Medium {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let target = match to {
+            SeekFrom::Start(start) => start,
+            SeekFrom::Current(by) => self.position.saturating_add_signed(by),
+            SeekFrom::End(by) => self.length.saturating_add_signed(by),
+        };
+        self.position = self.once(target, |file| file.seek(to))?;
+        Ok(self.position)
     }
 }

@@ -107,11 +107,9 @@ pub enum CraftError {
         source: Box<AttackError>,
     },
     /// A network that insists on another batch.
-    #[error("the network takes {expected} images at once, got a batch of {found}")]
+    #[error("attacks need a network with a free batch or one fixed to 1, got one fixed to {found}")]
     Batch {
         /// What the network takes.
-        expected: usize,
-        /// What was asked for.
         found: usize,
     },
 }
@@ -188,7 +186,8 @@ pub fn craft(
                 let mut steps = 0;
                 let mut step = || {
                     steps += 1;
-                    progress(Progress { done: number * per_batch + steps, of: batches * per_batch })
+                    let done = number.saturating_mul(per_batch).saturating_add(steps);
+                    progress(Progress { done, of: batches.saturating_mul(per_batch) })
                 };
                 attack.perturb(oracle, material.batch(), &mut step).map_err(failed)?
             }
@@ -205,11 +204,10 @@ pub fn craft(
 
 /// Images at once: no more than there are, and what the network insists on.
 fn at_once(oracle: &dyn Oracle, options: &Craft, images: usize) -> Result<usize, CraftError> {
-    let found = options.batch.get();
     match oracle.fixed_batch() {
-        None => Ok(found.min(images.max(1))),
+        None => Ok(options.batch.get().min(images.max(1))),
         Some(1) => Ok(1),
-        Some(expected) => Err(CraftError::Batch { expected, found }),
+        Some(found) => Err(CraftError::Batch { found }),
     }
 }
 

@@ -7,6 +7,7 @@ use image::ExtendedColorType;
 use offramp_models::dataset::ArchiveWriter;
 use offramp_models::partial::Partial;
 
+use super::place::unless_occupied;
 use super::{AdversarialSet, SetManifest};
 
 /// A set that cannot be written.
@@ -26,6 +27,20 @@ pub enum WriteError {
     Channels {
         /// The number.
         channels: usize,
+    },
+    /// The archive and its manifest would be one file.
+    #[error("{} would be both the set and its manifest, expected a set whose name ends in .npz", path.display())]
+    OneFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Something that a set does not replace is in the way.
+    #[error("{} is in the way, expected {expected}", path.display())]
+    Occupied {
+        /// What is in the way.
+        path: PathBuf,
+        /// What may be there.
+        expected: &'static str,
     },
     /// A picture cannot be encoded.
     #[error("cannot write {}", path.display())]
@@ -72,20 +87,20 @@ pub fn write_manifest(manifest: &SetManifest, path: &Path) -> Result<(), WriteEr
     write().map_err(|source| WriteError::File { path: path.to_owned(), source })
 }
 
-/// Writes every image of `set` into `folder` as `INDEX.png`, so named that byte order is the order of the set.
+/// Writes every image of `set` into `folder` as `INDEX.png`, so named that byte order is the order of the set. The folder
+/// appears when it is complete; one of an earlier set's pictures is replaced by it.
 ///
 /// # Errors
-/// `Channels`, or `File` or `Picture` naming the file.
+/// `Channels`; `Occupied` for a folder with anything else in it; `File` or `Picture` naming the file.
 pub fn write_pictures(set: &AdversarialSet, folder: &Path) -> Result<(), WriteError> {
     let channels = set.shape.channels;
-    let colour = match channels {
-        1 => ExtendedColorType::L8,
-        2 => ExtendedColorType::La8,
-        3 => ExtendedColorType::Rgb8,
-        4 => ExtendedColorType::Rgba8,
-        _ => return Err(WriteError::Channels { channels }),
-    };
-    std::fs::create_dir_all(folder).map_err(|source| WriteError::File { path: folder.to_owned(), source })?;
+    let colour = colour(channels)?;
+    unless_occupied(folder)?;
+    let failed = |source| WriteError::File { path: folder.to_owned(), source };
+    if let Some(parent) = folder.parent() {
+        std::fs::create_dir_all(parent).map_err(failed)?;
+    }
+    let partial = Partial::folder(folder).map_err(failed)?;
     let (width, height) = (set.shape.width, set.shape.height);
     let mut pixels = vec![0; set.shape.samples()];
     for (image, planes) in set.images.iter().zip(set.samples.chunks_exact(set.shape.samples())) {
@@ -94,11 +109,24 @@ pub fn write_pictures(set: &AdversarialSet, folder: &Path) -> Result<(), WriteEr
                 *pixel = *sample;
             }
         }
-        let path = folder.join(format!("{:06}.png", image.index));
-        image::save_buffer(&path, &pixels, width as u32, height as u32, colour)
-            .map_err(|source| WriteError::Picture { path, source })?;
+        let name = format!("{:06}.png", image.index);
+        image::save_buffer(partial.path().join(&name), &pixels, width as u32, height as u32, colour)
+            .map_err(|source| WriteError::Picture { path: folder.join(name), source })?;
     }
-    Ok(())
+    partial.open_to_readers().map_err(failed)?;
+    let appeared = if folder.exists() { partial.replace(folder) } else { partial.publish(folder) };
+    appeared.map_err(failed)
+}
+
+/// How images of so many channels are pictures.
+pub(super) fn colour(channels: usize) -> Result<ExtendedColorType, WriteError> {
+    match channels {
+        1 => Ok(ExtendedColorType::L8),
+        2 => Ok(ExtendedColorType::La8),
+        3 => Ok(ExtendedColorType::Rgb8),
+        4 => Ok(ExtendedColorType::Rgba8),
+        _ => Err(WriteError::Channels { channels }),
+    }
 }
 
 impl AdversarialSet {

@@ -107,9 +107,10 @@ struct Walk {
 fn remember(momentum: f32, samples: usize, velocity: &mut [f32], gradient: &mut [f32]) {
     for (velocity, gradient) in velocity.chunks_exact_mut(samples).zip(gradient.chunks_exact_mut(samples)) {
         let size: f64 = gradient.iter().map(|g| f64::from(g.abs())).sum();
-        let scale = if size > 0.0 { (1.0 / size) as f32 } else { 0.0 };
+        // In f64: the reciprocal of the smallest gradients is beyond f32.
+        let scale = if size > 0.0 { 1.0 / size } else { 0.0 };
         for (velocity, gradient) in velocity.iter_mut().zip(gradient) {
-            *velocity = momentum * *velocity + *gradient * scale;
+            *velocity = momentum * *velocity + (f64::from(*gradient) * scale) as f32;
             *gradient = *velocity;
         }
     }
@@ -165,6 +166,6 @@ impl Attack for Ascent {
     }
 
     fn iterations(&self) -> usize {
-        self.iterations * self.restarts.max(1)
+        self.iterations.saturating_mul(self.restarts.max(1))
     }
 }
