@@ -19,6 +19,7 @@ pub mod latency;
 pub mod policies;
 pub mod returns;
 mod row;
+pub mod summary;
 pub mod sweep;
 pub mod transfer;
 
@@ -34,6 +35,7 @@ use crate::findings::Findings;
 /// ([`latency`]) and what was confirmed ([`confirmation`]).
 pub fn findings(comparisons: &[Comparison<'_>], measure: Measure) -> Findings {
     let mut tables = vec![
+        summary::table(comparisons),
         accuracy::table(comparisons),
         accuracy::by_exit(comparisons),
         change_of_exit::table(comparisons),

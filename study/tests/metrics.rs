@@ -18,7 +18,7 @@ use offramp_study::metrics::first_flip::{self, FirstFlip};
 use offramp_study::metrics::latency::{self, MeasuredLatency};
 use offramp_study::metrics::returns::{Advice, Return};
 use offramp_study::metrics::transfer::{self, Direction, Transfer};
-use offramp_study::metrics::{Comparison, Costs, Pairing, accuracy, curve, findings, returns};
+use offramp_study::metrics::{Comparison, Costs, Pairing, accuracy, curve, findings, returns, summary};
 use scripted::{number, replay, text, unlabelled, why};
 
 const MACS: &[u64] = &[10, 20, 40];
@@ -53,6 +53,28 @@ fn a_change_of_exit_is_the_adversarial_exit_less_the_benign_one() {
     let shares = ["earlier", "same", "later", "later_by_more_than_one", "mean_change"];
     assert_eq!(shares.map(|column| number(&table, 0, column)), [0.5, 0.25, 0.25, 0.25, 0.0]);
     assert_eq!(number(&table, 0, "macs_fraction_benign"), (10.0 + 20.0 + 10.0 + 40.0) / 160.0);
+}
+
+#[test]
+fn the_summary_names_the_input_that_is_most_wrong_and_the_one_that_leaves_latest() {
+    let benign = replay(&[("0! 0! 0!", 0), ("1! 1! 1!", 1)]);
+    let wrong = replay(&[("1! 1! 1!", 0), ("0! 0! 0!", 1)]);
+    let late = replay(&[("0? 0? 0!", 0), ("1? 1? 0!", 1)]);
+    let policy = PolicySpec::default();
+    let of = |set, adversarial| {
+        let costs = Costs::counted(MACS);
+        let (network, surrogate, policy_name) = ("net", "net", "default");
+        let policy = &policy;
+        let pairing =
+            Pairing { network, set, surrogate, policy_name, policy, costs, benign: &benign, adversarial };
+        Comparison::new(pairing).unwrap()
+    };
+    let table = summary::table(&[of("late", &late), of("wrong", &wrong), of("as late", &late)]);
+    let cases = [0, 1, 2].map(|row| (text(&table, row, "case"), text(&table, row, "set")));
+    assert_eq!(cases, [("benign", "as they are"), ("most wrong", "wrong"), ("latest exit", "late")]);
+    assert_eq!([0, 1, 2].map(|row| number(&table, row, "accuracy")), [1.0, 0.0, 0.5]);
+    assert_eq!([0, 1, 2].map(|row| number(&table, row, "mean_exit")), [0.0, 0.0, 2.0]);
+    assert!(summary::table(&[]).rows.is_empty());
 }
 
 #[test]

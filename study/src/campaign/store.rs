@@ -1,6 +1,6 @@
 //! Recordings on disk: numpy archives that anybody can read.
 //!
-//! `logits` float32 [images, exits, classes]; `labels` int64 [images], -1 where unknown; `data_sha256` and `key` uint8 [32]:
+//! `logits` float32 `[images, exits, classes]`; `labels` int64 `[images]`, -1 where unknown; `data_sha256` and `key` uint8 `[32]`:
 //! digest of the images run, and what the recording is of. The same recording gives the same bytes.
 
 use std::path::Path;

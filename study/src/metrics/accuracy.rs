@@ -62,7 +62,7 @@ pub fn by_exit(comparisons: &[Comparison<'_>]) -> Table {
 }
 
 /// Accuracy when all images stop at `exit`, benign and adversarial.
-fn at_exit(comparison: &Comparison<'_>, exit: usize) -> [Option<f64>; 2] {
+pub(super) fn at_exit(comparison: &Comparison<'_>, exit: usize) -> [Option<f64>; 2] {
     let (mut labelled, mut right) = (0, [0; 2]);
     for pair in comparison.images() {
         let Some(label) = pair.label else { continue };
