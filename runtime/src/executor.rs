@@ -6,22 +6,29 @@
 //! with its outputs. How many go on is known only then, so this is done while the clock runs, and what it costs is
 //! reported. Nothing is prepared, built or run for it that [`Executor::warm_up`] has not been through.
 //!
-//! Work that leaves the device will leave it between two segments, where a batch is compacted.
+//! Work that leaves the device leaves it between two segments, where a batch is compacted: what crosses the cut is sent, and
+//! logits come back ([`crate::remote`]).
 
 mod error;
+mod offload;
 mod outcome;
+mod pace;
 mod wiring;
 
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use crate::backend::HostTensor;
+use crate::backend::{Bound, HostTensor};
 use crate::confidence::Prediction;
 use crate::pipeline::{Feed, Pipeline};
-use crate::policy::{Policy, conclude};
+use crate::policy::{Answer, Policy, conclude, most_confident};
+use crate::remote::{Answered, By, Cut};
 pub use error::{ExecutorError, Images};
+use offload::{Away, Turn};
+pub use offload::{Departure, LocalCompletion, Offload};
 use outcome::Lane;
 pub use outcome::{Batch, Outcome};
+use pace::Pace;
 pub(crate) use wiring::Wiring;
 use wiring::{Remainder, crossing};
 
@@ -40,6 +47,10 @@ pub struct Executor<'a> {
     /// Rows that go on after an exit.
     staying: Vec<usize>,
     logits: Vec<f32>,
+    offload: Option<Offload<'a>>,
+    pace: Pace,
+    /// By segment: the graph that makes the sent form of a whole batch, once it was sent.
+    wires: Vec<Option<Box<dyn Bound>>>,
 }
 
 impl<'a> Executor<'a> {
@@ -64,7 +75,17 @@ impl<'a> Executor<'a> {
             rows: Vec::with_capacity(batch),
             staying: Vec::with_capacity(batch),
             logits: vec![0.0; batch * pipeline.classes()],
+            offload: None,
+            pace: Pace::new(exits),
+            wires: Vec::new(),
         })
+    }
+
+    /// Lets images be completed elsewhere.
+    #[must_use]
+    pub fn with_offload(mut self, offload: Offload<'a>) -> Self {
+        self.offload = Some(offload);
+        self
     }
 
     /// Runs one preprocessed image, number `index` of its data.
@@ -91,6 +112,12 @@ impl<'a> Executor<'a> {
         for (segment, stage) in self.pipeline.stages().iter().enumerate() {
             let failed = |source| ExecutorError::Segment { segment, images: all, source };
             wiring.run(segment, stage.logits, logits).map_err(failed)?;
+            if self.offload.is_some() {
+                // The first run touches memory for the first time: how long one takes is seen on the second.
+                let started = Instant::now();
+                wiring.run(segment, stage.logits, logits).map_err(failed)?;
+                self.pace.note(segment, count, started.elapsed());
+            }
         }
         let cuts = self.crossing.iter().enumerate().take(self.crossing.len().saturating_sub(1));
         for (segment, crossing) in cuts.filter(|_| count > 1) {
@@ -108,9 +135,11 @@ impl<'a> Executor<'a> {
     /// `Elements` when they are not 1 to a batch of whole images, `Input` when the backend refuses them, `Segment`,
     /// `Compaction` or `Logits` when one cannot be computed. The executor stays usable.
     pub fn run_batch(&mut self, first: usize, images: HostTensor<'_>) -> Result<Batch<'_>, ExecutorError> {
-        let Self { pipeline, policy, full, partial, crossing, lanes, rows, staying, logits } = self;
-        let (exits, measure) = (pipeline.exits().len(), policy.measure());
-        let count = full.count(images, full.batch())?;
+        let Self { pipeline, policy, full, partial, crossing, lanes, rows, staying, logits, .. } = self;
+        let Self { offload, pace, wires, .. } = self;
+        let (exits, classes, measure) = (pipeline.exits().len(), pipeline.classes(), policy.measure());
+        let whole = full.batch();
+        let count = full.count(images, whole)?;
         let wiring = wired(pipeline, full, partial, count)?;
         let all = Images { first, count };
         let lanes = &mut lanes[..count];
@@ -121,11 +150,60 @@ impl<'a> Executor<'a> {
         let started = Instant::now();
         let mut mark = started;
         let mut remainder: Option<Remainder> = None;
+        let mut away: Option<Away> = None;
         let (mut compaction, mut compactions) = (Duration::ZERO, 0);
         wiring.write(images).map_err(|source| ExecutorError::Input { images: all, source })?;
         for (segment, stage) in pipeline.stages().iter().enumerate() {
             let failed = |source| ExecutorError::Segment { segment, images: all, source };
-            let logits = &mut logits[..rows.len() * pipeline.classes()];
+            if let Some(offload) = offload {
+                if away.is_none() {
+                    let ahead = pace.ahead(segment, rows.len());
+                    let cut = Cut { segment, images: rows.len(), ahead, since: started };
+                    let value =
+                        |feed| remainder.as_ref().map_or(Some(wiring.value(feed)), |left| left.value(feed));
+                    // What is left of a batch has values of its own, and so has a batch that is not a whole one.
+                    let mut anew = Vec::new();
+                    let kept = remainder.is_none() && count == whole;
+                    let form = if kept { &mut *wires } else { &mut anew };
+                    let refused = |source| ExecutorError::Departure { segment, images: all, source };
+                    away = offload.depart(cut, form, value).map_err(refused)?;
+                }
+                if let Some(away) = &mut away {
+                    match away.turn(segment, pace, rows.len(), classes * (exits - away.cut())) {
+                        Turn::Local => {}
+                        Turn::Peer => {
+                            for (row, &lane) in rows.iter().enumerate() {
+                                let lane = &mut lanes[lane];
+                                while let Some(logits) = away.logits(lane.computed(), row, classes) {
+                                    let prediction =
+                                        Prediction::of(lane.computed(), logits).map_err(|source| {
+                                            ExecutorError::Logits { image: first + rows[row], source }
+                                        })?;
+                                    if let Some(answer) =
+                                        conclude(*policy, exits, lane.predict(prediction, measure))
+                                    {
+                                        lane.answer(answer);
+                                        break;
+                                    }
+                                }
+                                lane.come_back(away.offloaded(By::Peer), started.elapsed());
+                            }
+                            break;
+                        }
+                        Turn::Degrade => {
+                            for &lane in rows.iter() {
+                                let lane = &mut lanes[lane];
+                                let best = most_confident(lane.predictions());
+                                lane.answer(Answer { exit: segment - 1, answer_exit: best });
+                                lane.come_back(away.offloaded(By::Degraded), started.elapsed());
+                            }
+                            break;
+                        }
+                    }
+                }
+                mark = Instant::now();
+            }
+            let logits = &mut logits[..rows.len() * classes];
             if let Some(remainder) = &mut remainder {
                 let mut bound = remainder.bind(pipeline, segment).map_err(failed)?;
                 let wired = Instant::now();
@@ -137,18 +215,26 @@ impl<'a> Executor<'a> {
             }
 
             staying.clear();
-            for (row, logits) in logits.chunks_exact(pipeline.classes()).enumerate() {
+            for (row, logits) in logits.chunks_exact(classes).enumerate() {
                 let lane = &mut lanes[rows[row]];
                 let prediction = Prediction::of(segment, logits)
                     .map_err(|source| ExecutorError::Logits { image: first + rows[row], source })?;
                 match conclude(*policy, exits, lane.predict(prediction, measure)) {
-                    Some(answer) => lane.answer(answer),
+                    Some(answer) => {
+                        lane.answer(answer);
+                        if let Some(away) = &away {
+                            lane.come_back(away.offloaded(By::Device), started.elapsed());
+                        }
+                    }
                     None => staying.push(row),
                 }
             }
             let decided = Instant::now();
             for &lane in rows.iter() {
                 lanes[lane].time(decided - mark, decided - started);
+            }
+            if offload.is_some() {
+                pace.note(segment, rows.len(), decided - mark);
             }
             mark = decided;
 
@@ -163,12 +249,21 @@ impl<'a> Executor<'a> {
                 };
                 let refused = |source| ExecutorError::Compaction { segment, images: all, source };
                 remainder = Some(selected.map_err(refused)?);
+                if let Some(away) = &mut away {
+                    away.keep(staying);
+                }
                 staying.iter_mut().for_each(|row| *row = rows[*row]);
                 std::mem::swap(rows, staying);
                 let compacted = Instant::now();
                 compaction += compacted - mark;
                 compactions += 1;
                 mark = compacted;
+            }
+        }
+        if let Some(offload) = offload {
+            for (row, lane) in lanes.iter().enumerate() {
+                let Outcome { image, exit, offload: went, .. } = lane.outcome(first + row);
+                offload.remote.answered(Answered { image, exit, offload: went });
             }
         }
         Ok(Batch { first, lanes, compaction, compactions })

@@ -18,6 +18,7 @@ pub mod pipeline;
 pub mod policy;
 pub mod prepare;
 pub mod recording;
+pub mod remote;
 pub mod replay;
 pub mod report;
 pub mod statistics;

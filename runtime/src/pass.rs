@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use offramp_models::Sha256;
 use offramp_models::dataset::Dataset;
 
-use crate::executor::{Executor, ExecutorError, Outcome};
+use crate::executor::{Executor, ExecutorError, Offload, Outcome};
 use crate::feed::{Feed, FeedError};
 use crate::pacing::{MonotonicClock, Pacer, RateRange};
 use crate::pipeline::Pipeline;
@@ -52,7 +52,8 @@ pub enum PassError {
     Recording(#[from] RecordingError),
 }
 
-/// Runs all of `data` and counts what comes out; `each` gets every outcome with the image's label, in order.
+/// Runs all of `data` and counts what comes out; `each` gets every outcome with the image's label, in order. With
+/// `offload`, what is left of images may be completed elsewhere.
 ///
 /// The first batch is run once before, untimed: engines allocate and build on first use.
 ///
@@ -63,6 +64,7 @@ pub fn run<E: From<PassError>>(
     policy: &dyn Policy,
     data: &dyn Dataset,
     options: PassOptions,
+    offload: Option<Offload<'_>>,
     mut each: impl FnMut(&Outcome<'_>, Option<usize>) -> Result<(), E>,
 ) -> Result<Tally, E> {
     let images = NonZeroUsize::new(data.len()).unwrap_or(NonZeroUsize::MIN);
@@ -72,6 +74,10 @@ pub fn run<E: From<PassError>>(
     let mut feed = Feed::new(data, pipeline.input()).map_err(PassError::from)?;
     let mut executor = Executor::new(pipeline, policy, batch).map_err(PassError::from)?;
     let mut tally = Tally::new(pipeline.exits().len());
+    if let Some(offload) = offload {
+        executor = executor.with_offload(offload);
+        tally.watch_offload();
+    }
     executor.warm_up(feed.batch(0, batch.get()).map_err(PassError::from)?).map_err(PassError::from)?;
     for (first, count) in batches(data.len(), batch) {
         let images = feed.batch(first, count).map_err(PassError::from)?;

@@ -1,5 +1,6 @@
 //! A run in figures. What is unknown is null, and [`Report::not_measured`] says why.
 
+mod offload;
 mod table;
 
 use std::time::Duration;
@@ -13,6 +14,8 @@ use crate::meter::{Joules, NotMeasured};
 use crate::policy::PolicySpec;
 use crate::replay::{macs_fraction, mean_exit};
 use crate::statistics::Latency;
+pub use offload::OffloadReport;
+use offload::Sent;
 
 /// The schema version that this build writes.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -49,6 +52,9 @@ pub struct Report {
     /// Frames whose label came after the next frame; absent where no rate was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_misses: Option<usize>,
+    /// What became of images that were sent to another machine; absent where none may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offload: Option<OffloadReport>,
     /// Energy of the run.
     pub energy_j: Option<Joules>,
     /// Why keys above are null.
@@ -124,6 +130,7 @@ pub struct Tally {
     compaction: Duration,
     deadline_misses: Option<usize>,
     preprocessing: Option<Preprocessing>,
+    sent: Option<Sent>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -154,6 +161,14 @@ impl Tally {
         stopped.seconds.push(outcome.latency.as_secs_f64());
         stopped.labelled += usize::from(label.is_some());
         stopped.right += usize::from(label == Some(outcome.predicted));
+        if let Some(sent) = &mut self.sent {
+            sent.add(outcome);
+        }
+    }
+
+    /// Counts what becomes of images that are sent to another machine.
+    pub fn watch_offload(&mut self) {
+        self.sent.get_or_insert_default();
     }
 
     /// Adds the time that compacting a batch took.
@@ -216,6 +231,7 @@ impl Tally {
             latency_s,
             compaction_s: (!self.compaction.is_zero()).then_some(self.compaction.as_secs_f64()),
             deadline_misses: self.deadline_misses,
+            offload: self.sent.map(|sent| sent.report(images)),
             energy_j,
             not_measured,
         }

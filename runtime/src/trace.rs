@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use serde::{Deserialize, Serialize};
 
 use crate::executor::Outcome;
+use crate::remote::{By, Offloaded};
 
 /// What is written of one image. Readers skip keys that they do not know.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -27,8 +28,31 @@ pub struct TraceLine {
     pub latency_s: f64,
     /// Time of every segment that ran.
     pub segments_s: Vec<f64>,
-    /// Whether another machine did part of the work.
+    /// Whether another machine's answer was taken.
     pub offloaded: bool,
+    /// How the part after a cut was done; absent for an image that was not sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offload: Option<OffloadTrace>,
+}
+
+/// What is written of an image that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OffloadTrace {
+    /// The cut where it was sent: the segment that would have run next.
+    pub cut: usize,
+    /// Bytes of its values.
+    pub sent_bytes: usize,
+    /// From the values being sent to the answer that was taken.
+    pub waited_s: f64,
+    /// Whose answer was taken.
+    pub by: By,
+}
+
+impl From<Offloaded> for OffloadTrace {
+    fn from(offloaded: Offloaded) -> Self {
+        let Offloaded { cut, bytes: sent_bytes, waited, by } = offloaded;
+        Self { cut, sent_bytes, waited_s: waited.as_secs_f64(), by }
+    }
 }
 
 /// Writes traces.
@@ -57,6 +81,8 @@ impl<W: Write> TraceWriter<W> {
         line.confidences.extend(outcome.confidences().iter().map(|confidence| confidence.get()));
         line.segments_s.clear();
         line.segments_s.extend(outcome.segments().iter().map(std::time::Duration::as_secs_f64));
+        line.offload = outcome.offload.map(OffloadTrace::from);
+        line.offloaded = line.offload.is_some_and(|offload| offload.by == By::Peer);
         serde_json::to_writer(&mut self.out, line)?;
         self.out.write_all(b"\n")
     }
@@ -79,23 +105,30 @@ mod tests {
     fn lines() -> impl Strategy<Value = TraceLine> {
         let place = (any::<u32>(), prop::option::of(0..1000_usize), 0..1000_usize, 0..8_usize, 0..8_usize);
         let exits = prop::collection::vec((0.0..=1.0_f32, 0.0..10.0_f64), 1..8);
-        (place, exits, 0.0..100.0_f64, any::<bool>()).prop_map(|(place, exits, latency_s, offloaded)| {
-            let (image, label, predicted, exit, answer_exit) = place;
-            let (confidences, segments_s): (Vec<_>, Vec<_>) = exits.into_iter().unzip();
-            let (image, confidence) = (image as usize, confidences[0]);
-            TraceLine {
-                image,
-                label,
-                predicted,
-                exit,
-                answer_exit,
-                confidence,
-                confidences,
-                latency_s,
-                segments_s,
-                offloaded,
-            }
-        })
+        let by = prop::sample::select(vec![By::Peer, By::Device, By::Degraded]);
+        let sent = (0..8_usize, any::<u32>(), 0.0..10.0_f64, by).prop_map(|(cut, bytes, waited_s, by)| {
+            OffloadTrace { cut, sent_bytes: bytes as usize, waited_s, by }
+        });
+        (place, exits, 0.0..100.0_f64, prop::option::of(sent)).prop_map(
+            |(place, exits, latency_s, offload)| {
+                let (image, label, predicted, exit, answer_exit) = place;
+                let (confidences, segments_s): (Vec<_>, Vec<_>) = exits.into_iter().unzip();
+                let (image, confidence) = (image as usize, confidences[0]);
+                TraceLine {
+                    image,
+                    label,
+                    predicted,
+                    exit,
+                    answer_exit,
+                    confidence,
+                    confidences,
+                    latency_s,
+                    segments_s,
+                    offloaded: offload.is_some_and(|offload| offload.by == By::Peer),
+                    offload,
+                }
+            },
+        )
     }
 
     proptest! {

@@ -30,7 +30,7 @@ fn stops(options: PassOptions) -> (Vec<(usize, usize, Option<usize>)>, usize) {
     let pipeline = table().pipeline(None);
     let policy = PolicySpec::default().fit(2).unwrap();
     let mut seen = Vec::new();
-    let tally = pass::run(&pipeline, policy.as_ref(), &pictures(), options, |outcome, label| {
+    let tally = pass::run(&pipeline, policy.as_ref(), &pictures(), options, None, |outcome, label| {
         seen.push((outcome.image, outcome.exit, label));
         Ok::<_, PassError>(())
     });
@@ -62,13 +62,13 @@ fn the_first_error_of_whoever_watches_ends_a_pass() {
     let policy = PolicySpec::default().fit(2).unwrap();
     let mut seen = 0;
     let options = PassOptions::default();
-    let ended = pass::run(&pipeline, policy.as_ref(), &pictures(), options, |_, _| {
+    let ended = pass::run(&pipeline, policy.as_ref(), &pictures(), options, None, |_, _| {
         seen += 1;
         if seen < 3 { Ok(()) } else { Err(Watching::Enough) }
     });
     assert!(matches!(ended, Err(Watching::Enough)) && seen == 3);
     let never = PassOptions { rate_hz: Some(0.0), ..PassOptions::default() };
-    let refused = pass::run(&pipeline, policy.as_ref(), &pictures(), never, |_, _| Ok(()));
+    let refused = pass::run(&pipeline, policy.as_ref(), &pictures(), never, None, |_, _| Ok(()));
     assert!(matches!(refused, Err(Watching::Pass(PassError::Rate(_)))));
 }
 

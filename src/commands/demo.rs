@@ -134,7 +134,7 @@ fn run(workload: &Workload) -> anyhow::Result<Report> {
     let Workload { prepared, chosen, data } = workload;
     let (policy, options) = (chosen.policy.as_ref(), PassOptions::default());
     let bar = output::progress(data.len() as u64, "running");
-    let tally = pass::run(&prepared.pipeline, policy, data.as_ref(), options, |_, _| {
+    let tally = pass::run(&prepared.pipeline, policy, data.as_ref(), options, None, |_, _| {
         bar.inc(1);
         anyhow::Ok(())
     });

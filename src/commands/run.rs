@@ -77,6 +77,7 @@ impl Run {
             chosen.policy.as_ref(),
             data.as_ref(),
             options,
+            None,
             |outcome, label| {
                 bar.inc(1);
                 trace.as_mut().map_or(Ok(()), |trace| trace.write(outcome, label))

@@ -68,6 +68,16 @@ pub enum ExecutorError {
         /// The backend's reason.
         source: RunError,
     },
+    /// What is sent of images cannot be computed.
+    #[error("what is sent of {images} before segment {segment} cannot be computed")]
+    Departure {
+        /// The segment that would run next.
+        segment: usize,
+        /// The images.
+        images: Images,
+        /// The backend's reason.
+        source: RunError,
+    },
     /// An exit's logits are no numbers.
     #[error("image {image} has no answer")]
     Logits {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::confidence::{Confidence, Measure, Prediction};
 use crate::policy::Answer;
+use crate::remote::Offloaded;
 
 /// What came of one image.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +21,8 @@ pub struct Outcome<'a> {
     pub confidence: Confidence,
     /// From the preprocessed image in host memory to the label; within a batch, from its start.
     pub latency: Duration,
+    /// How the part after a cut was done; `None` for an image that was not sent.
+    pub offload: Option<Offloaded>,
     lane: &'a Lane,
 }
 
@@ -70,6 +73,7 @@ pub(super) struct Lane {
     segments: Vec<Duration>,
     answer: Answer,
     latency: Duration,
+    offload: Option<Offloaded>,
 }
 
 impl Lane {
@@ -80,6 +84,7 @@ impl Lane {
             segments: Vec::with_capacity(exits),
             answer: Answer { exit: 0, answer_exit: 0 },
             latency: Duration::ZERO,
+            offload: None,
         }
     }
 
@@ -87,6 +92,23 @@ impl Lane {
         self.predictions.clear();
         self.confidences.clear();
         self.segments.clear();
+        self.offload = None;
+    }
+
+    /// Exits computed so far, here or elsewhere.
+    pub(super) fn computed(&self) -> usize {
+        self.predictions.len()
+    }
+
+    /// Predictions of the exits computed so far.
+    pub(super) fn predictions(&self) -> &[Prediction] {
+        &self.predictions
+    }
+
+    /// Notes how an image that was sent came to its answer.
+    pub(super) fn come_back(&mut self, offload: Offloaded, latency: Duration) {
+        self.offload = Some(offload);
+        self.latency = latency;
     }
 
     /// Takes the next exit's prediction and gives all so far.
@@ -115,6 +137,7 @@ impl Lane {
             predicted: self.predictions[answer_exit].label(),
             confidence: self.confidences[answer_exit],
             latency: self.latency,
+            offload: self.offload,
             lane: self,
         }
     }

@@ -76,7 +76,8 @@ impl Wiring {
         bound.outputs()[output].read(logits)
     }
 
-    fn value(&self, feed: Feed) -> &Value {
+    /// What a segment reads from there.
+    pub(super) fn value(&self, feed: Feed) -> &Value {
         match feed {
             Feed::Image => &self.image,
             Feed::Output { stage, output } => &self.segments[stage].outputs()[output],
@@ -106,12 +107,15 @@ impl Remainder {
         Ok(Self { batch: rows.len(), values })
     }
 
+    /// What a segment reads from there, if any that follows does.
+    pub(super) fn value(&self, feed: Feed) -> Option<&Value> {
+        self.values.iter().find(|(held, _)| *held == feed).map(|(_, value)| value)
+    }
+
     /// Binds a segment to what is left.
     pub(super) fn bind(&mut self, pipeline: &Pipeline, segment: usize) -> Result<Box<dyn Bound>, RunError> {
         let stage = &pipeline.stages()[segment];
-        let value = |feed: &Feed| self.values.iter().find(|(held, _)| held == feed);
-        let inputs: Vec<Value> =
-            stage.feeds.iter().filter_map(value).map(|(_, value)| value.clone()).collect();
+        let inputs: Vec<Value> = stage.feeds.iter().filter_map(|feed| self.value(*feed)).cloned().collect();
         let bound = stage.runner.bind(&inputs, self.batch)?;
         let outputs = bound.outputs().iter().enumerate();
         let held = outputs.map(|(output, value)| (Feed::Output { stage: segment, output }, value.clone()));

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::Report;
+use super::{OffloadReport, Report};
 use crate::statistics::Latency;
 
 impl Report {
@@ -39,6 +39,11 @@ impl Report {
         }
         if let Some(misses) = self.deadline_misses {
             writeln!(text, "deadlines missed: {misses}")?;
+        }
+        if let Some(offload) = &self.offload {
+            let OffloadReport { sent, by_peer, by_device, degraded, sent_bytes, .. } = offload;
+            writeln!(text, "sent to a peer: {sent} of {} images, {sent_bytes} bytes", self.images)?;
+            writeln!(text, "answered by the peer {by_peer}, by the device {by_device}, degraded {degraded}")?;
         }
         if let Some(energy) = self.energy_j {
             writeln!(text, "energy: {:.3} J", energy.0)?;

@@ -84,9 +84,10 @@ pub(super) fn returns(
     for (name, key, file) in policies {
         let policy = file.policy.fit(macs.len()).map_err(PassError::from).map_err(failed)?;
         let predicted = Point::predicted(&replay.evaluate(policy.as_ref(), &macs), Some(&exit_latency_s));
-        let tally =
-            pass::run(pipeline, policy.as_ref(), data, PassOptions::default(), |_, _| Ok::<_, PassError>(()))
-                .map_err(failed)?;
+        let tally = pass::run(pipeline, policy.as_ref(), data, PassOptions::default(), None, |_, _| {
+            Ok::<_, PassError>(())
+        })
+        .map_err(failed)?;
         let subject = Reported {
             bundle: network.clone(),
             backend: backend.clone(),
