@@ -9,8 +9,8 @@ use offramp_runtime::remote::{Answered, Cut, Placement};
 
 /// Decides where images are completed.
 pub trait Place: Send {
-    /// Whether the images of `cut` are sent at `now`. `candidates` has one entry for every cut with a tail, by cut; never asked
-    /// when the one of `cut` is missing or not usable.
+    /// Whether the images of `cut` are sent at `now`. `candidates` has one entry for every cut with a tail, by cut, that of
+    /// `cut` among them; while it is not usable images stay, whatever is said.
     fn place(&mut self, cut: &Cut<'_>, candidates: &[Candidate], now: Instant) -> Placement;
 
     /// Is told what came of a request. Requests are told of in the order in which they ended.
