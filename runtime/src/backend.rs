@@ -154,6 +154,20 @@ pub trait Buffer: Any {
     /// [`RunError::Form`] when type or length differ.
     fn read(&self, into: &mut [f32]) -> Result<(), RunError>;
 
+    /// Copies little-endian elements in, row-major, from byte `at` of the value on. Only for values made by
+    /// [`Runner::allocate`].
+    ///
+    /// # Errors
+    /// [`RunError::Form`] when they do not lie inside, or do not start and end where the engine keeps rows apart.
+    fn write_bytes(&self, at: usize, from: &[u8]) -> Result<(), RunError>;
+
+    /// Copies little-endian elements out, row-major, from byte `at` of the value on. Only for values the host may read
+    /// (`host_outputs`).
+    ///
+    /// # Errors
+    /// As [`Buffer::write_bytes`].
+    fn read_bytes(&self, at: usize, into: &mut [u8]) -> Result<(), RunError>;
+
     /// A new value holding these images of the batch, in this order.
     ///
     /// # Errors
@@ -162,6 +176,14 @@ pub trait Buffer: Any {
 
     /// The engine's own type.
     fn as_any(&self) -> &dyn Any;
+}
+
+/// Truth values are bytes 0 and 1; bytes from elsewhere may be others, which no engine may see.
+fn refuse_odd_truth(dtype: DType, bytes: &[u8]) -> Result<(), String> {
+    match bytes.iter().find(|byte| dtype == DType::Bool && **byte > 1) {
+        Some(byte) => Err(format!("byte {byte} as a truth value")),
+        None => Ok(()),
+    }
 }
 
 /// Elements in host memory, row-major.

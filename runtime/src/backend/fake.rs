@@ -7,6 +7,7 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -258,6 +259,13 @@ impl FakeBuffer {
         Rc::new(Self { dtype, shape, data })
     }
 
+    /// The elements that `len` bytes from `at` on are.
+    fn elements(&self, at: usize, len: usize) -> Option<Range<usize>> {
+        let size = self.dtype.size();
+        let whole = at.is_multiple_of(size) && len.is_multiple_of(size);
+        whole.then(|| at / size..(at / size).saturating_add(len / size))
+    }
+
     fn refuse(&self, found: String) -> RunError {
         RunError::Form {
             graph: "a value".to_owned(),
@@ -296,6 +304,36 @@ impl Buffer for FakeBuffer {
             return Err(self.refuse(format!("room for {}", into.len())));
         }
         into.copy_from_slice(&data);
+        Ok(())
+    }
+
+    fn write_bytes(&self, at: usize, from: &[u8]) -> Result<(), RunError> {
+        let refuse = || self.refuse(format!("{} bytes at {at}", from.len()));
+        let mut data = self.data.borrow_mut();
+        let size = self.dtype.size();
+        let elements =
+            self.elements(at, from.len()).and_then(|range| data.get_mut(range)).ok_or_else(refuse)?;
+        for (element, bytes) in elements.iter_mut().zip(from.chunks_exact(size)) {
+            *element = match *bytes {
+                [byte] => f32::from(byte),
+                [a, b, c, d] => f32::from_le_bytes([a, b, c, d]),
+                _ => return Err(refuse()),
+            };
+        }
+        Ok(())
+    }
+
+    fn read_bytes(&self, at: usize, into: &mut [u8]) -> Result<(), RunError> {
+        let refuse = || self.refuse(format!("room for {} bytes at {at}", into.len()));
+        let data = self.data.borrow();
+        let size = self.dtype.size();
+        let elements = self.elements(at, into.len()).and_then(|range| data.get(range)).ok_or_else(refuse)?;
+        for (element, bytes) in elements.iter().zip(into.chunks_exact_mut(size)) {
+            match self.dtype {
+                DType::Uint8 => bytes.copy_from_slice(&[*element as u8]),
+                _ => bytes.copy_from_slice(&element.to_le_bytes()),
+            }
+        }
         Ok(())
     }
 

@@ -187,3 +187,29 @@ fn bytes_and_a_file_of_one_graph_do_the_same() {
         assert_close(&read(&bound.outputs()[0]), &logits[0].concat(), engine.describe().name);
     }
 }
+
+#[test]
+fn values_are_written_and_read_as_bytes_image_by_image() {
+    let (images, logits) = expected("residual");
+    for engine in engines() {
+        let name = engine.describe().name;
+        let runner = prepare(&*engine, "residual", &["exit0", "exit1"]);
+        let image = runner.allocate(0, 2).unwrap();
+        for (row, pixels) in images.chunks(IMAGE).take(2).enumerate() {
+            let bytes: Vec<u8> = pixels.iter().flat_map(|pixel| pixel.to_le_bytes()).collect();
+            image.write_bytes(row * IMAGE * 4, &bytes).unwrap();
+        }
+        let mut bound = runner.bind(std::slice::from_ref(&image), 2).unwrap();
+        bound.run().unwrap();
+        let classes = logits[1][0].len();
+        let mut second = vec![0; classes * 4];
+        bound.outputs()[1].read_bytes(classes * 4, &mut second).unwrap();
+        let second: Vec<f32> = second.chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+        assert_close(&second, &logits[1][1], name);
+        for (at, len) in [(1, IMAGE * 8), (IMAGE * 8, 4), (usize::MAX, 4)] {
+            let refused = image.write_bytes(at, &vec![0; len]);
+            assert!(matches!(refused, Err(RunError::Form { .. })), "{name}: {len} bytes at {at}");
+            assert!(matches!(image.read_bytes(at, &mut vec![0; len]), Err(RunError::Form { .. })), "{name}");
+        }
+    }
+}

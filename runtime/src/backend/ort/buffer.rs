@@ -12,7 +12,7 @@ use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, Memory
 use ort::session::Session;
 use ort::value::DynTensor;
 
-use super::super::{Buffer, HostTensor, RunError, Value};
+use super::super::{Buffer, HostTensor, RunError, Value, refuse_odd_truth};
 use super::{Engine, Provider, element, gather};
 
 /// Where a tensor lives.
@@ -181,6 +181,17 @@ impl OrtBuffer {
 }
 
 impl OrtBuffer {
+    /// Refuses unless the host may touch `len` bytes from `at` on.
+    fn check_bytes(&self, at: usize, len: usize) -> Result<(), RunError> {
+        let inside = at.checked_add(len).is_some_and(|end| end <= self.bytes());
+        if self.place != Place::Host || !inside || cfg!(target_endian = "big") {
+            let place = if self.place == Place::Host { "" } else { " on the device" };
+            let expected = format!("bytes 0 to {}{place}, little-endian", self.bytes());
+            return Err(self.refuse(expected, format!("{len} bytes at {at}")));
+        }
+        Ok(())
+    }
+
     /// The chosen images, copied by the host.
     fn copy(&self, images: &[usize], layout: &Layout<'_>) -> Result<Self, RunError> {
         let chosen = Self::new(&self.engine, &self.graph, self.place, None, layout)?;
@@ -251,6 +262,22 @@ impl Buffer for OrtBuffer {
         self.check(DType::Float32, into.len())?;
         // SAFETY: as in `write`, the other way round.
         unsafe { into.as_mut_ptr().copy_from_nonoverlapping(self.data.as_ptr().cast::<f32>(), into.len()) };
+        Ok(())
+    }
+
+    fn write_bytes(&self, at: usize, from: &[u8]) -> Result<(), RunError> {
+        self.check_bytes(at, from.len())?;
+        refuse_odd_truth(self.dtype, from)
+            .map_err(|found| self.refuse("truth values 0 and 1".to_owned(), found))?;
+        // SAFETY: `check_bytes` made sure that the range lies inside memory of the host; the rest as in `write`.
+        unsafe { self.data.as_ptr().add(at).copy_from_nonoverlapping(from.as_ptr(), from.len()) };
+        Ok(())
+    }
+
+    fn read_bytes(&self, at: usize, into: &mut [u8]) -> Result<(), RunError> {
+        self.check_bytes(at, into.len())?;
+        // SAFETY: as in `write_bytes`, the other way round.
+        unsafe { into.as_mut_ptr().copy_from_nonoverlapping(self.data.as_ptr().add(at), into.len()) };
         Ok(())
     }
 

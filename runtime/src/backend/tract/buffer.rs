@@ -2,12 +2,13 @@
 
 use std::any::Any;
 use std::cell::RefCell;
+use std::ops::Range;
 use std::rc::Rc;
 
 use offramp_models::DType;
 use tract_onnx::prelude::{IntoTValue, TValue, Tensor};
 
-use super::super::{Buffer, HostTensor, RunError, Value};
+use super::super::{Buffer, HostTensor, RunError, Value, refuse_odd_truth};
 use super::element;
 use super::load::Edge;
 
@@ -66,6 +67,19 @@ impl TractBuffer {
         self.row.iter().product()
     }
 
+    /// The rows that `len` bytes from `at` on are.
+    fn rows_of(&self, at: usize, len: usize) -> Result<Range<usize>, RunError> {
+        let (row, rows) = ((self.width() * self.dtype.size()).max(1), self.rows.borrow().len());
+        let whole = at.is_multiple_of(row) && len.is_multiple_of(row) && (self.axis == 0 || rows == 1);
+        let range = at / row..(at / row).saturating_add(len / row);
+        if !whole || range.end > rows || cfg!(target_endian = "big") {
+            return Err(
+                self.refuse(format!("{len} bytes at {at}, images of {row} bytes along axis {}", self.axis))
+            );
+        }
+        Ok(range)
+    }
+
     fn fill<T: tract_onnx::prelude::Datum + Copy>(&self, from: &[T]) -> Result<(), RunError> {
         let mut rows = self.rows.borrow_mut();
         for (slot, elements) in rows.iter_mut().zip(from.chunks_exact(self.width().max(1))) {
@@ -108,6 +122,31 @@ impl Buffer for TractBuffer {
             let refuse = |source: tract_onnx::prelude::TractError| self.refuse(source.to_string());
             let view = row.try_as_plain_ram().map_err(refuse)?;
             into.copy_from_slice(view.as_slice::<f32>().map_err(refuse)?);
+        }
+        Ok(())
+    }
+
+    fn write_bytes(&self, at: usize, from: &[u8]) -> Result<(), RunError> {
+        let range = self.rows_of(at, from.len())?;
+        refuse_odd_truth(self.dtype, from).map_err(|found| self.refuse(found))?;
+        let refuse = |source: tract_onnx::prelude::TractError| self.refuse(source.to_string());
+        let datum = element::datum(self.dtype).ok_or_else(|| self.refuse(self.dtype.to_string()))?;
+        let mut rows = self.rows.borrow_mut();
+        let row = (self.width() * self.dtype.size()).max(1);
+        for (slot, bytes) in rows[range].iter_mut().zip(from.chunks_exact(row)) {
+            // SAFETY: every bit pattern is a value of every type that crosses cuts but `bool`, which was looked at.
+            *slot = unsafe { Tensor::from_raw_dt(datum, &self.row, bytes) }.map_err(refuse)?.into_tvalue();
+        }
+        Ok(())
+    }
+
+    fn read_bytes(&self, at: usize, into: &mut [u8]) -> Result<(), RunError> {
+        let range = self.rows_of(at, into.len())?;
+        let rows = self.rows.borrow();
+        let row = (self.width() * self.dtype.size()).max(1);
+        for (tensor, into) in rows[range].iter().zip(into.chunks_exact_mut(row)) {
+            let view = tensor.try_as_plain_ram().map_err(|source| self.refuse(source.to_string()))?;
+            into.copy_from_slice(view.as_bytes());
         }
         Ok(())
     }
