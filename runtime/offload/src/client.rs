@@ -39,7 +39,7 @@ pub use config::{Address, Config, ConfigError, Metadatum, NotAnAddress, NotMetad
 use credentials::Credentials;
 pub use failure::Class;
 use message::{Envelope, MessageError};
-pub use model::{Canary, Model, ModelError, Tolerance};
+pub use model::{Model, ModelError};
 use peer::Peer;
 pub use reply::ReplyError;
 use request::{Question, Request, route};

@@ -250,7 +250,9 @@ mod tests {
     #[test]
     fn a_peer_on_trial_has_one_strike_and_is_left_alone_for_longer() {
         let (mut breaker, now) = closed();
-        (0..3).for_each(|_| drop(breaker.failed(Class::Deadline, None, now)));
+        for _ in 0..3 {
+            breaker.failed(Class::Deadline, None, now);
+        }
         let mut longest = Duration::ZERO;
         for _ in 0..12 {
             assert_eq!(breaker.state(), State::Open);

@@ -242,6 +242,12 @@ pub enum ConfigError {
         #[source]
         source: io::Error,
     },
+    /// A CA file that vouches for nobody.
+    #[error("there is no certificate in {}", path.display())]
+    NoCertificate {
+        /// The file.
+        path: PathBuf,
+    },
     /// Certificates or a key that are none.
     #[error("the TLS files cannot be used for {peer}")]
     Tls {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tonic::{Code, Status, TimeoutExpired};
 
 use super::config::ConfigError;
+use super::message::MessageError;
 use super::reply::ReplyError;
 
 /// What a failure means for the peer.
@@ -85,6 +86,12 @@ pub(super) enum Failure {
         #[source]
         status: Box<Status>,
     },
+    /// The known question is larger than messages that are sent.
+    #[error("the known question cannot be sent")]
+    Message {
+        #[source]
+        source: MessageError,
+    },
     /// No answer in time.
     #[error("no answer within {} ms", .within.as_millis())]
     Timeout { within: Duration },
@@ -109,8 +116,12 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    pub(super) fn status(phase: Phase, status: Status) -> Self {
-        Self::Status { phase, status: Box::new(status) }
+    /// What a call with `within` to go ended with.
+    pub(super) fn of(status: Status, phase: Phase, within: Duration) -> Self {
+        // The transport has a timer too, and now and then it is the first.
+        let late =
+            status.source().is_some_and(|source| chain(source).any(|cause| cause.is::<TimeoutExpired>()));
+        if late { Self::Timeout { within } } else { Self::Status { phase, status: Box::new(status) } }
     }
 
     /// What it means for the peer.
@@ -124,7 +135,7 @@ impl Failure {
             Self::Reply { .. } => Class::BadAnswer,
             Self::NotReady => Class::Draining,
             Self::NoModel { .. } | Self::Described { .. } => Class::Mismatch,
-            Self::Canary { .. } => Class::Permanent,
+            Self::Canary { .. } | Self::Message { .. } => Class::Permanent,
         }
     }
 
@@ -173,11 +184,7 @@ impl Failure {
 
 fn class(status: &Status, phase: Phase) -> Class {
     if let Some(source) = status.source() {
-        return match () {
-            () if chain(source).any(|cause| cause.is::<TimeoutExpired>()) => Class::Deadline,
-            () if is_tls_refusal(source) => Class::Permanent,
-            () => Class::Link,
-        };
+        return if is_tls_refusal(source) { Class::Permanent } else { Class::Link };
     }
     let says = |text: &str| status.message().contains(text);
     match status.code() {
@@ -234,8 +241,12 @@ fn spoken(status: &Status) -> String {
 mod tests {
     use super::*;
 
+    fn before(status: Status) -> Failure {
+        Failure::of(status, Phase::Before, Duration::from_millis(5))
+    }
+
     fn of(status: Status) -> (Class, bool) {
-        let failure = Failure::status(Phase::Before, status);
+        let failure = before(status);
         (failure.class(), failure.may_retry())
     }
 
@@ -243,7 +254,7 @@ mod tests {
     fn what_peers_say_is_classed_as_the_table_of_measured_servers_has_it() {
         let mut busy = Status::resource_exhausted("queue of 64 is full");
         busy.metadata_mut().insert(crate::oip::RETRY_AFTER_MS, "35".parse().unwrap());
-        let hinted = Failure::status(Phase::Before, busy.clone());
+        let hinted = before(busy.clone());
         assert_eq!(hinted.retry_after(), Some(Duration::from_millis(35)));
         let cases = [
             (Status::deadline_exceeded("late"), Class::Deadline),
@@ -278,18 +289,18 @@ mod tests {
     #[test]
     fn an_answer_that_had_begun_is_not_asked_for_twice() {
         let cut = Status::from_error(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into());
-        let failure = Failure::status(Phase::Answering, cut);
+        let failure = Failure::of(cut, Phase::Answering, Duration::ZERO);
         assert_eq!((failure.class(), failure.may_retry()), (Class::Link, false));
         let large = Status::out_of_range("Error, decoded message length too large: found 8388608 bytes");
-        assert_eq!(Failure::status(Phase::Answering, large).class(), Class::BadAnswer);
+        assert_eq!(Failure::of(large, Phase::Answering, Duration::ZERO).class(), Class::BadAnswer);
     }
 
     #[test]
     fn causes_are_told_once_each() {
         let reset = std::io::Error::other("connection reset by peer");
-        let failure = Failure::status(Phase::Before, Status::from_error(reset.into()));
+        let failure = before(Status::from_error(reset.into()));
         assert_eq!(failure.told(), "connection reset by peer");
-        let nothing = Failure::status(Phase::Before, Status::new(Code::Unavailable, ""));
+        let nothing = before(Status::new(Code::Unavailable, ""));
         assert_eq!(nothing.told(), "The service is currently unavailable");
     }
 }

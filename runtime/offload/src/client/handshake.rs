@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status};
 
 use super::credentials::Credentials;
 use super::failure::{Class, Failure, Phase};
-use super::message::{Envelope, MessageError};
+use super::message::Envelope;
 use super::model::Model;
 use super::reply;
 use super::session::Session;
@@ -61,7 +61,7 @@ impl Handshake<'_> {
             Err(failure) => match failure.class() {
                 // Of the model, not of the server.
                 Class::Mismatch => Ok((Standing::Missing, Some(failure))),
-                Class::Permanent if matches!(failure, Failure::Canary { .. }) => {
+                Class::Permanent if matches!(failure, Failure::Canary { .. } | Failure::Message { .. }) => {
                     Ok((Standing::Refused, Some(failure)))
                 }
                 _ => Err(failure),
@@ -102,10 +102,10 @@ impl Handshake<'_> {
     /// Asks what is known.
     async fn canary(&self, model: &Model) -> Result<(), Failure> {
         let wrong = |what| Failure::Canary { model: model.name.clone(), what };
-        let (images, inputs) = (model.canary.images, &model.canary.inputs);
+        let (images, inputs) = (model.canary.batch, &model.canary.inputs);
         let mut buffer = BytesMut::new();
         let message = Envelope::default().fill(model, images, "canary", inputs, self.cap, &mut buffer);
-        let message = message.map_err(|error: MessageError| wrong(error.to_string()))?;
+        let message = message.map_err(|source| Failure::Message { source })?;
         let deadline = Instant::now() + self.within;
         let answer =
             self.session.infer(message, self.credentials, reply::most(model, images), deadline).await;
@@ -130,7 +130,10 @@ impl Handshake<'_> {
 
     async fn ask<T>(&self, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Failure> {
         match timeout(self.within, call).await {
-            Ok(answer) => Ok(answer.map_err(|status| Failure::status(Phase::Before, status))?.into_inner()),
+            Ok(answer) => {
+                let failed = |status| Failure::of(status, Phase::Before, self.within);
+                Ok(answer.map_err(failed)?.into_inner())
+            }
             Err(_) => Err(Failure::Timeout { within: self.within }),
         }
     }

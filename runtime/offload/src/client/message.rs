@@ -61,7 +61,7 @@ impl Elements for Value {
     }
 }
 
-impl Elements for Bytes {
+impl Elements for Vec<u8> {
     fn copy(&self, spec: &TensorSpec, _: usize, into: &mut [u8]) -> Result<(), MessageError> {
         if self.len() != into.len() {
             let found = format!("{} bytes", self.len());
@@ -147,7 +147,7 @@ mod tests {
     use crate::client::model::tests::model;
     use proptest::prelude::*;
 
-    fn values(images: usize, seed: u8) -> Vec<Bytes> {
+    fn values(images: usize, seed: u8) -> Vec<Vec<u8>> {
         [8, 4].map(|bytes| (0..bytes * images).map(|at| seed.wrapping_add(at as u8)).collect()).to_vec()
     }
 
@@ -165,7 +165,7 @@ mod tests {
                 prop_assert_eq!(&expected.inputs[0].shape, &vec![images as i64, 2]);
                 prop_assert_eq!(expected.inputs[1].datatype.as_str(), "UINT8");
                 expected.id = id.clone();
-                expected.raw_input_contents = values.clone();
+                expected.raw_input_contents = values.iter().cloned().map(Bytes::from).collect();
                 prop_assert_eq!(found, expected);
             }
         }
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn values_of_another_form_are_not_sent() {
         let (model, mut buffer) = (model(), BytesMut::new());
-        let mut fill = |values: &[Bytes]| {
+        let mut fill = |values: &[Vec<u8>]| {
             Envelope::default().fill(&model, 1, "", values, 4096, &mut buffer).unwrap_err().to_string()
         };
         assert_eq!(fill(&values(1, 0)[..1]), "the model takes 2 values, got 1");

@@ -1,54 +1,32 @@
 //! One tail, as peers serve it.
 
-use bytes::Bytes;
 use offramp_models::tensor::Shape;
-use offramp_models::{DType, TensorSpec};
+use offramp_models::{Canary, DType, Tail, TensorSpec, Wire};
 
 use crate::tensor::datatype;
 
-/// A tail under the name that servers know it by.
+/// A tail under the name that servers know it by, and a question to it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
     /// The name; it holds a digest of what the tail computes with.
     pub name: String,
     /// The segment that would run next on the device; 0 takes the image.
     pub cut: usize,
+    /// The form in which its inputs are sent.
+    pub wire: Wire,
     /// What it takes, in the order in which values are sent.
     pub inputs: Vec<TensorSpec>,
     /// Logits of the exits from the cut on, in order: float32, shape `[batch, classes]`.
     pub outputs: Vec<TensorSpec>,
-    /// A question to it, and the answer.
+    /// A known question: the one check of a peer that does not depend on names.
     pub canary: Canary,
 }
 
-/// A known question: the one check of a peer that does not depend on names.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Canary {
-    /// Images asked about.
-    pub images: usize,
-    /// Little-endian elements of every input.
-    pub inputs: Vec<Bytes>,
-    /// Logits of every output, one after the other: shape `[outputs, images, classes]`.
-    pub logits: Vec<f32>,
-    /// How far an answer may be from these.
-    pub tolerance: Tolerance,
-}
-
-/// How far an answer may be from the expected one.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Tolerance {
-    /// Of a logit, relative to itself where it is above 1.
-    pub logits: f32,
-    /// Whether every label must be the same as well.
-    pub labels: bool,
-}
-
-impl Tolerance {
-    /// For float32 on the wire: engines add in another order, nothing else.
-    pub const F32: Self = Self { logits: 1e-3, labels: false };
-    /// For uint8 on the wire: engines may go on with integers, and round once more.
-    pub const U8: Self = Self { logits: 0.1, labels: true };
-}
+/// How far a logit of a known answer may be off, relative to the exit's largest where that is above 1. float32: engines add in another
+/// order, nothing else.
+const TOLERANCE_F32: f32 = 1e-3;
+/// uint8: engines may go on with integers and round once more; every label must be the same as well.
+const TOLERANCE_U8: f32 = 0.1;
 
 /// A model that no request can be made for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -89,6 +67,12 @@ pub enum ModelError {
 }
 
 impl Model {
+    /// A bundle's tail with its known question.
+    pub fn of(tail: &Tail, canary: Canary) -> Self {
+        let Tail { cut, wire, name, inputs, outputs, .. } = tail.clone();
+        Self { name, cut, wire, inputs, outputs, canary }
+    }
+
     /// Classes of its exits.
     pub fn classes(&self) -> usize {
         self.outputs.first().and_then(|logits| logits.shape.last().copied().flatten()).unwrap_or(0)
@@ -122,37 +106,50 @@ impl Model {
         if let Some(odd) = self.outputs.iter().find(|spec| !is_logits(spec)) {
             return Err(ModelError::Logits { found: odd.to_string(), classes });
         }
-        let Canary { images, inputs, logits, .. } = &self.canary;
+        let Canary { batch, inputs, logits } = &self.canary;
         let differs = |what: String, expected, found| ModelError::Canary { what, expected, found };
-        if inputs.len() != self.inputs.len() {
-            return Err(differs("inputs".to_owned(), self.inputs.len(), inputs.len()));
+        for (what, expected, found) in
+            [("inputs", self.inputs.len(), inputs.len()), ("outputs", self.outputs.len(), logits.len())]
+        {
+            if expected != found {
+                return Err(differs(what.to_owned(), expected, found));
+            }
         }
         for (spec, elements) in self.inputs.iter().zip(inputs) {
-            let expected = bytes(spec, *images);
-            if elements.len() != expected || *images == 0 {
+            let expected = bytes(spec, *batch);
+            if elements.len() != expected || *batch == 0 {
                 return Err(differs(format!("bytes of \"{}\"", spec.name), expected, elements.len()));
             }
         }
-        if logits.len() != self.logits(*images) {
-            return Err(differs("logits".to_owned(), self.logits(*images), logits.len()));
+        for (spec, logits) in self.outputs.iter().zip(logits) {
+            if logits.len() != batch * classes {
+                return Err(differs(format!("logits of \"{}\"", spec.name), batch * classes, logits.len()));
+            }
         }
         Ok(())
     }
 
     /// What is wrong with an answer to the known question, `[outputs, images, classes]` and finite.
     pub(super) fn differs(&self, answer: &[f32]) -> Option<String> {
-        let Canary { logits, tolerance, .. } = &self.canary;
-        let apart = |(expected, found): (&f32, &f32)| {
-            (expected - found).abs() > tolerance.logits * expected.abs().max(1.0)
+        let per_exit = (self.canary.batch * self.classes()).max(1);
+        let answer: Vec<Vec<f32>> = answer.chunks_exact(per_exit).map(<[f32]>::to_vec).collect();
+        let Some(difference) = self.canary.difference(&answer) else {
+            return Some("logits of another form".to_owned());
         };
-        if let Some(at) = logits.iter().zip(answer).position(apart) {
-            let (expected, found) = (logits[at], answer.get(at).copied().unwrap_or(f32::NAN));
-            return Some(format!("logit {at} is {found}, expected {expected} within {}", tolerance.logits));
+        let tolerance = match self.wire {
+            Wire::F32 => TOLERANCE_F32,
+            Wire::U8 => TOLERANCE_U8,
+        };
+        if difference > tolerance {
+            return Some(format!("logits are off by {difference}, {tolerance} is allowed"));
         }
         let classes = self.classes().max(1);
-        let labels = |logits: &[f32]| logits.chunks_exact(classes).map(label).collect::<Vec<_>>();
-        let (expected, found) = (labels(logits), labels(answer));
-        (tolerance.labels && expected != found)
+        let labels = |logits: &[Vec<f32>]| {
+            let rows = logits.iter().flat_map(|exit| exit.chunks_exact(classes));
+            rows.map(label).collect::<Vec<_>>()
+        };
+        let (expected, found) = (labels(&self.canary.logits), labels(&answer));
+        (self.wire == Wire::U8 && expected != found)
             .then(|| format!("labels are {found:?}, expected {expected:?}"))
     }
 
@@ -191,7 +188,7 @@ fn label(logits: &[f32]) -> usize {
 pub(super) mod tests {
     use super::*;
 
-    pub(in crate::client) fn spec(name: &str, dtype: DType, extents: &[usize]) -> TensorSpec {
+    fn spec(name: &str, dtype: DType, extents: &[usize]) -> TensorSpec {
         let shape = std::iter::once(None).chain(extents.iter().map(|extent| Some(*extent))).collect();
         TensorSpec { name: name.to_owned(), dtype, shape }
     }
@@ -201,13 +198,13 @@ pub(super) mod tests {
         Model {
             name: "net.0123456789ab.tail1.f32".to_owned(),
             cut: 1,
+            wire: Wire::F32,
             inputs: vec![spec("cut", DType::Float32, &[2]), spec("mask", DType::Uint8, &[4])],
             outputs: vec![spec("exit1", DType::Float32, &[3]), spec("exit2", DType::Float32, &[3])],
             canary: Canary {
-                images: 1,
-                inputs: vec![Bytes::from_static(&[0; 8]), Bytes::from_static(&[1; 4])],
-                logits: vec![0.0, 1.0, 2.0, 30.0, 4.0, 5.0],
-                tolerance: Tolerance::F32,
+                batch: 1,
+                inputs: vec![vec![0; 8], vec![1; 4]],
+                logits: vec![vec![0.0, 1.0, 2.0], vec![30.0, 4.0, 5.0]],
             },
         }
     }
@@ -226,12 +223,16 @@ pub(super) mod tests {
             "\"exit2\" float16 [batch, 3] is no logits: expected float32 [batch, 3]"
         );
         assert_eq!(
-            with(|model| model.canary.inputs[1] = Bytes::new()),
+            with(|model| model.canary.inputs[1] = Vec::new()),
             "its known question does not fit: expected 4 bytes of \"mask\", got 0"
         );
         assert_eq!(
-            with(|model| model.canary.logits.truncate(5)),
-            "its known question does not fit: expected 6 logits, got 5"
+            with(|model| model.canary.logits[1].truncate(2)),
+            "its known question does not fit: expected 3 logits of \"exit2\", got 2"
+        );
+        assert_eq!(
+            with(|model| model.canary.logits.truncate(1)),
+            "its known question does not fit: expected 2 outputs, got 1"
         );
         assert_eq!((model().bytes_per_image(), model().logits(4)), (12, 24));
     }
@@ -239,20 +240,21 @@ pub(super) mod tests {
     #[test]
     fn a_known_answer_may_differ_by_rounding_and_by_no_more() {
         let mut model = model();
+        let right = model.canary.logits.concat();
         let answer = |at: usize, by: f32| {
-            let mut answer = model.canary.logits.clone();
+            let mut answer = right.clone();
             answer[at] += by;
             answer
         };
-        assert_eq!(model.differs(&answer(2, 0.0)), None);
+        assert_eq!(model.differs(&right), None);
         assert_eq!(model.differs(&answer(3, 0.02)), None, "relative to 30");
-        assert!(model.differs(&answer(3, 0.04)).unwrap().starts_with("logit 3 is 30.04"));
+        assert_eq!(model.differs(&answer(0, 0.5)).unwrap(), "logits are off by 0.25, 0.001 is allowed");
+        assert_eq!(model.differs(&right[1..]).unwrap(), "logits of another form");
         let swapped = [0.0, 2.0, 2.05, 30.0, 4.0, 5.0];
-        model.canary.logits = vec![0.0, 2.05, 2.0, 30.0, 4.0, 5.0];
-        model.canary.tolerance = Tolerance::U8;
+        model.canary.logits[0] = vec![0.0, 2.05, 2.0];
+        model.wire = Wire::U8;
         assert_eq!(model.differs(&swapped).unwrap(), "labels are [2, 0], expected [1, 0]");
-        model.canary.tolerance.labels = false;
-        assert_eq!(model.differs(&swapped), None);
+        assert_eq!(model.differs(&[0.0, 2.0, 1.95, 29.0, 4.0, 5.0]), None);
     }
 
     #[test]
@@ -261,9 +263,9 @@ pub(super) mod tests {
         let differs = |dtype, shape: &[i64]| Model::described(&cut, (dtype, shape));
         assert_eq!(differs("FP32", &[-1, 16, 8]), None);
         assert_eq!(differs("FP32", &[1, -1, -1]), None);
-        for (dtype, shape) in
-            [("FP16", &[-1, 16, 8][..]), ("FP32", &[-1, 16]), ("FP32", &[-1, 8, 16]), ("FP32", &[0, 16, 8])]
-        {
+        let odd =
+            [("FP16", &[-1, 16, 8][..]), ("FP32", &[-1, 16]), ("FP32", &[-1, 8, 16]), ("FP32", &[0, 16, 8])];
+        for (dtype, shape) in odd {
             assert!(differs(dtype, shape).is_some(), "{dtype} {shape:?}");
         }
     }

@@ -209,7 +209,8 @@ mod tests {
             change(&mut response);
             checked(2, &response).unwrap_err().to_string()
         };
-        let cases: [(&dyn Fn(&mut ModelInferResponse), &str); 11] = [
+        type Change<'a> = &'a dyn Fn(&mut ModelInferResponse);
+        let cases: [(Change<'_>, &str); 11] = [
             (&|r| r.raw_output_contents[1] = Bytes::new(), "tensor \"exit2\" of 24 bytes came with 0"),
             (
                 &|r| r.raw_output_contents[1] = Bytes::from_static(&[0; 20]),

@@ -121,13 +121,13 @@ impl Session {
         credentials.apply(request.metadata_mut());
         let mut grpc = Grpc::new(self.channel.clone()).max_decoding_message_size(most);
         let call = async {
-            let before = |status| Failure::status(Phase::Before, status);
+            let before = |status| Failure::of(status, Phase::Before, within);
             let lost = |error: tonic::transport::Error| before(Status::from_error(error.into()));
             grpc.ready().await.map_err(lost)?;
             let path = PathAndQuery::from_static("/inference.GRPCInferenceService/ModelInfer");
             let mut answer =
                 grpc.server_streaming(request, path, Verbatim).await.map_err(before)?.into_inner();
-            let answering = |status| Failure::status(Phase::Answering, status);
+            let answering = |status| Failure::of(status, Phase::Answering, within);
             let message = answer.message().await.map_err(answering)?;
             // The status comes last.
             answer.trailers().await.map_err(answering)?;

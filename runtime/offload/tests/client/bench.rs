@@ -55,11 +55,23 @@ pub struct Said {
     pub latency: Duration,
 }
 
-/// Runs images `range` of a table, one at a time.
+/// Runs images of a table, one at a time.
 pub fn run(
     table: &Table,
     client: &mut Client,
     images: std::ops::Range<usize>,
+    deadline: Duration,
+    completion: LocalCompletion,
+) -> Vec<Said> {
+    run_batches(table, client, images, 1, deadline, completion)
+}
+
+/// Runs images of a table, `batch` at a time.
+pub fn run_batches(
+    table: &Table,
+    client: &mut Client,
+    images: std::ops::Range<usize>,
+    batch: usize,
     deadline: Duration,
     completion: LocalCompletion,
 ) -> Vec<Said> {
@@ -71,25 +83,40 @@ pub fn run(
         .map(|stage| Some(Departure { feeds: stage.feeds[..1].to_vec(), wire: None }))
         .collect();
     let offload = Offload { remote: client, departures: &departures, deadline, completion };
-    let executor = Executor::new(&pipeline, policy.as_ref(), NonZeroUsize::MIN).unwrap();
+    let executor = Executor::new(&pipeline, policy.as_ref(), NonZeroUsize::new(batch).unwrap()).unwrap();
     let mut executor = executor.with_offload(offload);
-    let said = images.map(|image| {
-        let outcome = executor.run_one(image, HostTensor::Float32(&[image as f32])).unwrap();
-        assert_eq!(outcome.image, image);
-        Said {
-            exit: outcome.exit,
-            predicted: outcome.predicted,
-            by: outcome.offload.map(|offload| offload.by),
-            latency: outcome.latency,
+    // How long segments take is seen on the first run.
+    executor.warm_up(HostTensor::Float32(&[images.start as f32])).unwrap();
+    let mut said = Vec::new();
+    for first in images.clone().step_by(batch) {
+        let inputs: Vec<f32> = (first..images.end.min(first + batch)).map(|image| image as f32).collect();
+        for outcome in executor.run_batch(first, HostTensor::Float32(&inputs)).unwrap().outcomes() {
+            assert_eq!(outcome.image, images.start + said.len());
+            said.push(Said {
+                exit: outcome.exit,
+                predicted: outcome.predicted,
+                by: outcome.offload.map(|offload| offload.by),
+                latency: outcome.latency,
+            });
         }
-    });
-    said.collect()
+    }
+    said
 }
 
 /// What a device without peers says about the same images.
 pub fn here(table: &Table, image: usize) -> (usize, usize) {
     let row = table.row(image, table.exits - 1);
     (table.exits - 1, usize::from(row[1] > row[0]))
+}
+
+/// Waits until some peer can be used.
+#[track_caller]
+pub fn until_usable(client: &mut Client) {
+    let end = Instant::now() + PATIENCE;
+    while !client.wait_for_peer(PATIENCE) {
+        assert!(Instant::now() < end, "{:?}", client.summary());
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
 
 /// Waits until a summary shows what it should.

@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use offramp_models::{DType, TensorSpec};
-use offramp_offload::client::{Address, Canary, Model, Tolerance};
+use offramp_models::{Canary, DType, TensorSpec, Wire};
+use offramp_offload::client::{Address, Model};
 use offramp_offload::oip::grpc_inference_service_server::{GrpcInferenceService, GrpcInferenceServiceServer};
 use offramp_offload::oip::model_infer_response::InferOutputTensor;
 use offramp_offload::oip::model_metadata_response::TensorMetadata;
@@ -48,8 +48,6 @@ pub enum Does {
     Rejects,
     /// Takes no message of that size.
     IsTooSmall,
-    /// Wants another token.
-    WantsToken,
     /// Says OK with no bytes.
     AnswersNothing,
     /// Says OK with too few bytes.
@@ -109,16 +107,16 @@ pub fn models(table: &Table, digest: &str) -> Vec<Model> {
     let model = |cut: usize| Model {
         name: format!("table.{digest}.tail{cut}.f32"),
         cut,
+        wire: Wire::F32,
         inputs: vec![match cut {
             0 => spec("image".into(), &[1, 1, 1]),
             _ => spec(format!("cut{}", cut - 1), &[1]),
         }],
         outputs: (cut..table.exits).map(|exit| spec(format!("logits{exit}"), &[table.classes])).collect(),
         canary: Canary {
-            images: 1,
-            inputs: vec![Bytes::from_static(&[0; 4])],
-            logits: (cut..table.exits).flat_map(|exit| table.row(0, exit)).copied().collect(),
-            tolerance: Tolerance::F32,
+            batch: 1,
+            inputs: vec![vec![0; 4]],
+            logits: (cut..table.exits).map(|exit| table.row(0, exit).to_vec()).collect(),
         },
     };
     (0..table.exits).map(model).collect()
@@ -370,7 +368,6 @@ impl GrpcInferenceService for Service {
             Does::IsTooSmall => {
                 return Err(Status::resource_exhausted("Received message larger than max (9 vs. 8)"));
             }
-            Does::WantsToken => return Err(Status::unauthenticated("another token")),
             _ => {}
         }
         Ok(Response::new(answer(&setup.table, &model, &request, does)))
