@@ -246,6 +246,7 @@ fn what_cannot_be_attacked_is_named() {
             "expected first, first-after=N or nearest",
         ),
         ([&["--method", "early", "--rivals", "0"], &data[..]].concat(), 2, "expected all, or a whole number"),
+        ([&["--method", "early", "--rounding", "true"], &data[..]].concat(), 2, "expected on or off"),
         ([&["--method", "early", "--learning-rate", "0"], &data[..]].concat(), 2, "a number above 0"),
         ([&["--method", "pgd", "--exits", "9"], &data[..]].concat(), 2, "exits 0 to 5"),
         (

@@ -1,6 +1,5 @@
 //! The pieces of the Early Attack in which its paper, its code and the improved mode differ.
 
-use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 use offramp_study::attack::{Distance, EarlyStart, Keep};
 use offramp_study::loss::{EarlyExits, Rivals};
@@ -29,7 +28,7 @@ pub struct EarlyFlags {
     #[arg(long, value_name = "first|first-after=N|nearest", value_parser = str::parse::<Keep>)]
     keep: Option<Keep>,
     /// The network sees every iterate as 8 bits store it
-    #[arg(long, value_name = "on|off", value_parser = BoolishValueParser::new())]
+    #[arg(long, value_name = "on|off", value_parser = switch)]
     rounding: Option<bool>,
     /// Adam's learning rate
     #[arg(long, value_name = "R", value_parser = quantities::ratio)]
@@ -65,12 +64,20 @@ enum LossExits {
     All,
 }
 
-fn rivals(text: &str) -> Result<Rivals, String> {
+fn rivals(text: &str) -> Result<Rivals, &'static str> {
     if text == "all" {
         return Ok(Rivals::All);
     }
     let classes = quantities::count(text).map_err(|_| "expected all, or a whole number, 1 or more")?;
     Ok(Rivals::First(classes.get()))
+}
+
+fn switch(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("expected on or off"),
+    }
 }
 
 impl EarlyFlags {
