@@ -6,6 +6,7 @@
 
 mod cache;
 mod key;
+mod optimised;
 pub mod pair;
 mod seams;
 mod trust;
