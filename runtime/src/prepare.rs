@@ -7,6 +7,7 @@
 mod cache;
 mod departures;
 mod key;
+mod optimised;
 pub mod pair;
 mod seams;
 mod trust;
