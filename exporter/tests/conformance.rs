@@ -147,9 +147,10 @@ fn composed_logits_match(backend: &dyn Backend) {
             name: None,
             force: false,
             gradients: false,
+            tails: None,
             verify: VerifyOptions::default(),
         };
-        let written = split(&model, &folder.path().join("bundle"), &options, Some(backend))
+        let written = split(&model, &folder.path().join("bundle"), &options, &[backend])
             .unwrap_or_else(|error| panic!("{case}: {}", anyhow_chain(&error)));
         let prepared = prepare(&written.bundle, backend, &PrepareOptions::default(), &mut |_| {}).unwrap();
         let arrays = npz::read(&model.with_extension("npz"));
@@ -192,10 +193,11 @@ fn networks_that_give_no_numbers_or_cannot_run_are_not_proved() {
             name: None,
             force: false,
             gradients: false,
+            tails: None,
             verify: VerifyOptions::default(),
         };
         let target = folder.path().join("bundle");
-        let proved = split(&model, &target, &options, Some(&TractBackend::new()));
+        let proved = split(&model, &target, &options, &[&TractBackend::new()]);
         assert!(proved.is_err(), "{case} was proved");
         assert!(!target.exists(), "{case} left a bundle");
     }

@@ -36,6 +36,7 @@ fn options() -> SplitOptions {
         name: None,
         force: false,
         gradients: true,
+        tails: None,
         verify: VerifyOptions::default(),
     }
 }
@@ -57,7 +58,7 @@ fn library() -> Option<Library> {
 fn proved(backend: &dyn Backend) {
     for model in networks() {
         let folder = tempfile::tempdir().unwrap();
-        let written = split(&model, &folder.path().join("bundle"), &options(), Some(backend))
+        let written = split(&model, &folder.path().join("bundle"), &options(), &[backend])
             .unwrap_or_else(|error| panic!("{}: {error}", model.display()));
         let proof = written.gradient_verification.unwrap();
         assert!(proof.difference > 0.0 && proof.difference <= proof.tolerance, "{}", model.display());
@@ -79,9 +80,9 @@ fn gradients_add_up_to_the_logits_of_every_network_on_onnx_runtime() {
 fn a_bundle_lists_its_gradient_graphs_and_keeps_its_identity() {
     let folder = tempfile::tempdir().unwrap();
     let model = networks().into_iter().find(|path| path.ends_with("residual.onnx")).unwrap();
-    let with = split(&model, &folder.path().join("with"), &options(), None).unwrap();
+    let with = split(&model, &folder.path().join("with"), &options(), &[]).unwrap();
     let plain = SplitOptions { gradients: false, ..options() };
-    let without = split(&model, &folder.path().join("without"), &plain, None).unwrap();
+    let without = split(&model, &folder.path().join("without"), &plain, &[]).unwrap();
     assert_eq!(with.bundle.identity(), without.bundle.identity());
     let files = |kind| with.bundle.manifest().extra(kind).map(|extra| extra.file.as_str());
     assert_eq!(files(Extra::GRADIENT_FORWARD), Some(gradient::FORWARD));
@@ -94,7 +95,7 @@ fn a_bundle_lists_its_gradient_graphs_and_keeps_its_identity() {
 fn a_wrong_gradient_is_not_proved() {
     let folder = tempfile::tempdir().unwrap();
     let network = networks().into_iter().find(|path| path.ends_with("residual.onnx")).unwrap();
-    let written = split(&network, &folder.path().join("bundle"), &options(), None).unwrap();
+    let written = split(&network, &folder.path().join("bundle"), &options(), &[]).unwrap();
     let [forward, backward] =
         [gradient::FORWARD, gradient::BACKWARD].map(|file| written.bundle.dir().join(file));
     // One mask of seven left out.

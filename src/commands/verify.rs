@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use offramp_exporter::ExportError;
+use offramp_exporter::tails;
+use offramp_exporter::tails::proof::TailVerification;
 use offramp_exporter::verify::{self, Verification, VerifyOptions};
 use offramp_models::Bundle;
 use offramp_runtime::backend::Backend;
@@ -14,7 +16,7 @@ use crate::backends::BackendFlags;
 use crate::status::Status;
 use crate::{output, quantities};
 
-/// Prove that a bundle's composed segments equal the network they were cut from
+/// Prove that a bundle's composed segments equal the network they were cut from, and that its tails answer as they do
 ///
 /// Status 3 beyond the tolerance; status 1 for a bundle that was tampered with.
 #[derive(Args)]
@@ -58,20 +60,28 @@ impl Verify {
             threads: self.backend.thread_count(),
             ..VerifyOptions::default()
         };
-        let attempt = |backend: &dyn Backend| verify::verify(&bundle, &self.against, backend, &options);
+        let attempt = |backend: &dyn Backend| {
+            let proved = verify::verify(&bundle, &self.against, backend, &options)?;
+            let tails = tails::proof::verify(&bundle, backend, &options)?;
+            Ok((proved, tails))
+        };
         let spinner = output::spinner("proving");
         let proved = self.backend.candidates(None)?.first_that_runs(ExportError::refused_by_backend, attempt);
         spinner.finish_and_clear();
-        let (verification, _) = proved.map_err(explain)?;
-        let holds = verification.holds();
+        let ((verification, tails), _) = proved.map_err(explain)?;
+        let holds = verification.holds() && tails.holds();
         if self.json {
             output::json(&json!({
                 "schema_version": 1,
                 "bundle": {"name": bundle.manifest().name, "identity": bundle.identity()},
                 "source_matches": source_matches, "holds": holds, "proof": verification,
+                "tail_proof": Some(&tails).filter(|tails| !tails.tails.is_empty()),
             }))?;
         } else {
             output::text(sentence(&verification))?;
+            if !tails.tails.is_empty() {
+                output::text(tail_sentence(&tails))?;
+            }
         }
         Ok(if holds { Status::Done } else { Status::NotHeld })
     }
@@ -84,6 +94,16 @@ pub fn sentence(proof: &Verification) -> String {
     format!(
         "composed segments {verdict} the whole network on {} random images ({} {}): largest difference {:.1e} at exit {}, \
          tolerance {:.0e}",
+        proof.images, proof.backend.name, proof.backend.provider, worst.1, worst.0, proof.tolerance
+    )
+}
+
+/// A proof of tails in one sentence.
+pub fn tail_sentence(proof: &TailVerification) -> String {
+    let worst = proof.worst().map_or((0, 0.0), |worst| (worst.cut, worst.largest()));
+    let (count, verdict) = (proof.tails.len(), if proof.holds() { "answer as" } else { "DO NOT ANSWER AS" });
+    format!(
+        "{count} tails {verdict} the segments on {} random images ({} {}): largest difference {:.1e} at cut {}, tolerance {:.0e}",
         proof.images, proof.backend.name, proof.backend.provider, worst.1, worst.0, proof.tolerance
     )
 }
