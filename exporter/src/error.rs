@@ -235,10 +235,10 @@ pub enum ExportError {
     },
     /// An array cannot be read, or the pictures that wire forms are calibrated on.
     #[error(transparent)]
-    Data(#[from] DataError),
+    Data(#[from] Box<DataError>),
     /// A picture does not become the network's input.
     #[error(transparent)]
-    Feed(#[from] FeedError),
+    Feed(#[from] Box<FeedError>),
     /// A network that insists on more images than there are.
     #[error("the network takes {batch} images at once, the data to calibrate on has {images}")]
     FewImages {

@@ -80,7 +80,6 @@ fn replace(name: &mut String, renames: &Renames) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::ir::Attribute;
     use crate::sample::{graph, names, node};
 

@@ -25,9 +25,9 @@ impl Pictures {
     /// Opens what `data` names. Labels are not looked at.
     pub(super) fn open(data: &DataRef, manifest: &Manifest) -> Result<Self, ExportError> {
         let options = OpenOptions { class_names: manifest.classes.names.as_deref(), limit: None };
-        let opened = dataset::open(data, &options)?;
+        let opened = dataset::open(data, &options).map_err(Box::new)?;
         let (_, height, width) = manifest.input.chw();
-        opened.check_size(height, width)?;
+        opened.check_size(height, width).map_err(Box::new)?;
         let batch = manifest.input.fixed_batch();
         if let Some(batch) = batch.filter(|batch| *batch > opened.len()) {
             return Err(ExportError::FewImages { batch, images: opened.len() });
@@ -37,7 +37,7 @@ impl Pictures {
 
     /// Digest of the data set.
     pub(super) fn digest(&self) -> Result<Sha256, ExportError> {
-        Ok(self.data.digest()?)
+        Ok(self.data.digest().map_err(Box::new)?)
     }
 
     /// Gives all pictures to `take`, batch by batch, with the number of the first; a rest that the network does not take
@@ -47,12 +47,12 @@ impl Pictures {
         manifest: &Manifest,
         mut take: impl FnMut(usize, HostTensor<'_>, usize) -> Result<(), ExportError>,
     ) -> Result<usize, ExportError> {
-        let mut feed = Feed::new(self.data.as_ref(), &manifest.input)?;
+        let mut feed = Feed::new(self.data.as_ref(), &manifest.input).map_err(Box::new)?;
         let (images, step) = (self.data.len(), self.batch.unwrap_or(BATCH));
         let end = self.batch.map_or(images, |batch| images / batch * batch);
         for first in (0..end).step_by(step) {
             let count = step.min(end - first);
-            take(first, feed.batch(first, count)?, count)?;
+            take(first, feed.batch(first, count).map_err(Box::new)?, count)?;
         }
         Ok(end)
     }

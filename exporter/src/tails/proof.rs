@@ -125,7 +125,7 @@ fn prove(
             Some(largest)
         }
     };
-    let canary = Canary::read(bundle.dir(), tail)?;
+    let canary = Canary::read(bundle.dir(), tail).map_err(Box::new)?;
     let answer = prepared.answer(&canary.inputs, canary.batch)?;
     Ok(TailDifference { cut: tail.cut, wire: tail.wire, segments, canary: differ(&canary, &answer)? })
 }

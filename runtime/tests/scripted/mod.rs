@@ -208,6 +208,18 @@ impl Buffer for Memory {
         Ok(())
     }
 
+    fn write_bytes(&self, _: usize, from: &[u8]) -> Result<(), RunError> {
+        Err(form("elements".into(), format!("{} bytes", from.len())))
+    }
+
+    fn read_bytes(&self, at: usize, into: &mut [u8]) -> Result<(), RunError> {
+        let bytes: Vec<u8> =
+            self.elements.borrow().iter().flat_map(|element| element.to_le_bytes()).collect();
+        let range = bytes.get(at..at + into.len());
+        into.copy_from_slice(range.ok_or_else(|| form(bytes.len().to_string(), format!("bytes from {at}")))?);
+        Ok(())
+    }
+
     fn select(&self, images: &[usize]) -> Result<Value, RunError> {
         let mut shape = self.shape.clone();
         let elements = self.elements.borrow();
