@@ -257,14 +257,6 @@ pub enum ExportError {
         /// First image of the batch.
         first: usize,
     },
-    /// Operators that quantise are newer than the network's.
-    #[error("the network uses operator set {found}, quantised tensors need {needed} or newer")]
-    OperatorSet {
-        /// The network's.
-        found: i64,
-        /// The oldest with `QuantizeLinear`.
-        needed: i64,
-    },
     /// A network that gives no numbers.
     #[error("exit {exit} gives a logit of {found} on random images, expected finite numbers")]
     NotFinite {

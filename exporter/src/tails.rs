@@ -5,6 +5,7 @@
 //! canary, one question with the answer of the segments. [`proof`] holds tails against segments, before a bundle appears
 //! and whenever it is asked for.
 
+mod agreement;
 mod calibrate;
 mod composition;
 mod emitter;
@@ -25,8 +26,8 @@ use rand_chacha::ChaCha8Rng;
 use crate::ExportError;
 use crate::plan::Plan;
 use crate::verify::{Noise, VerifyOptions};
+pub use agreement::{Agreement, agreements};
 use composition::Composition;
-pub use wire::Agreement;
 use wire::Workshop;
 use writer::Writer;
 
@@ -66,7 +67,7 @@ pub(crate) struct Tails {
 ///
 /// # Errors
 /// `NoCut`; `Fuse` when segments do not fit together; an engine's error; `Write`; for tails that take bytes also
-/// `OperatorSet`, `Data`, `Feed`, `FewImages`, `Range` and `NotFinite`.
+/// `Data`, `Feed`, `FewImages`, `Range` and `NotFinite`.
 pub(crate) fn write(
     plan: &Plan,
     bundle: &Bundle,

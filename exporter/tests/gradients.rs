@@ -13,10 +13,11 @@ use offramp_exporter::verify::VerifyOptions;
 use offramp_graph::ir::{Attribute, Dim, ElementType, Graph, Initializer, Model, Node, Tensor, ValueInfo};
 use offramp_models::DType;
 use offramp_models::manifest::Extra;
-use offramp_runtime::backend::ort::{Library, OrtBackend, Pool, Provider};
 use offramp_runtime::backend::tract::TractBackend;
 use offramp_runtime::backend::{Backend, GraphSource, HostTensor, Origin, RunnerOptions};
 use proptest::prelude::*;
+
+mod engines;
 
 fn networks() -> Vec<PathBuf> {
     let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/conformance/networks");
@@ -41,20 +42,6 @@ fn options() -> SplitOptions {
     }
 }
 
-/// ONNX Runtime from `ORT_DYLIB_PATH`; says so where the test is skipped.
-#[expect(clippy::print_stderr, reason = "a skipped test says why")]
-fn library() -> Option<Library> {
-    let Some(path) = std::env::var_os("ORT_DYLIB_PATH") else {
-        let required = std::env::var("OFFRAMP_REQUIRE").unwrap_or_default();
-        assert!(!required.split(',').any(|what| what == "ort"), "ORT_DYLIB_PATH is not set");
-        eprintln!("skipped: ORT_DYLIB_PATH is not set");
-        return None;
-    };
-    // SAFETY: only tests that use `std::env` run beside this.
-    let silence = unsafe { offramp_runtime::backend::ort::silence_telemetry() };
-    Some(Library::load(Path::new(&path), Pool { threads: Some(1), spinning: false }, silence).unwrap())
-}
-
 fn proved(backend: &dyn Backend) {
     for model in networks() {
         let folder = tempfile::tempdir().unwrap();
@@ -72,8 +59,8 @@ fn gradients_add_up_to_the_logits_of_every_network_on_tract() {
 
 #[test]
 fn gradients_add_up_to_the_logits_of_every_network_on_onnx_runtime() {
-    let Some(library) = library() else { return };
-    proved(&OrtBackend::new(library, Provider::Cpu));
+    let Some(ort) = engines::ort() else { return };
+    proved(&ort);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use offramp_exporter::split::{self, SplitOptions, Written};
 use offramp_exporter::tails::{Agreement, TailOptions};
 use offramp_exporter::verify::VerifyOptions;
 use offramp_graph::macs::Counting;
-use offramp_models::dataset::DataRef;
+use offramp_models::dataset::{DataError, DataRef};
 use offramp_models::{Causes, Manifest, ManifestError, Tail, Wire};
 use offramp_runtime::backend::Backend;
 use offramp_runtime::backend::tract::TractBackend;
@@ -209,7 +209,7 @@ fn tail_table(tails: &[Tail]) -> String {
 }
 
 /// What bytes save and change.
-fn agreement_table(agreements: &[Agreement]) -> String {
+pub fn agreement_table(agreements: &[Agreement]) -> String {
     let head = "  cut  bytes per image: f32        u8     image  same final label".to_owned();
     let row = |row: &Agreement| {
         let Agreement { cut, images, agreement, f32_bytes, u8_bytes, image_bytes } = row;
@@ -282,6 +282,10 @@ pub fn explain(error: ExportError) -> anyhow::Error {
             let expected = format!("cuts 0 to {}, commas between them; all without a number", cuts - 1);
             return usage(error.to_string(), format!("--tails takes {expected}"));
         }
+        ExportError::Data(data) if matches!(**data, DataError::Size { .. }) => {
+            "only folders of images are resized and cropped: give the pictures as a folder, or bring them to that size"
+        }
+        ExportError::Data(_) => "--help says what DATA may be",
         ExportError::Manifest(ManifestError::Count { what: what @ ("mean" | "std"), expected, found }) => {
             let message =
                 format!("--{what} has {found} numbers, the network's input has {expected} channels");

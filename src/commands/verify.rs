@@ -8,11 +8,13 @@ use offramp_exporter::tails;
 use offramp_exporter::tails::proof::TailVerification;
 use offramp_exporter::verify::{self, Verification, VerifyOptions};
 use offramp_models::Bundle;
+use offramp_models::dataset::DataRef;
 use offramp_runtime::backend::Backend;
 use serde_json::json;
 
-use super::split::explain;
+use super::split::{agreement_table, explain};
 use crate::backends::BackendFlags;
+use crate::input::DATA;
 use crate::status::Status;
 use crate::{output, quantities};
 
@@ -22,7 +24,8 @@ use crate::{output, quantities};
 #[derive(Args)]
 #[command(
     allow_negative_numbers = true,
-    after_help = "Example:\n  offramp verify network.bundle --against network.onnx --backend tract"
+    after_help = "Examples:\n  offramp verify network.bundle --against network.onnx --backend tract\n  \
+                        offramp verify network.bundle --against network.onnx --wire-data test.npz"
 )]
 pub struct Verify {
     /// The bundle, a folder that `split` wrote
@@ -36,6 +39,9 @@ pub struct Verify {
     /// Seed of the random images
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
+    /// Also say, on these pictures, how often tails that take bytes give the final label of the segments
+    #[arg(long, value_name = "DATA", long_help = DATA)]
+    wire_data: Option<DataRef>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -63,12 +69,15 @@ impl Verify {
         let attempt = |backend: &dyn Backend| {
             let proved = verify::verify(&bundle, &self.against, backend, &options)?;
             let tails = tails::proof::verify(&bundle, backend, &options)?;
-            Ok((proved, tails))
+            let agreements = self.wire_data.as_ref();
+            let agreements =
+                agreements.map(|data| tails::agreements(&bundle, backend, data, options.threads));
+            Ok((proved, tails, agreements.transpose()?.unwrap_or_default()))
         };
         let spinner = output::spinner("proving");
         let proved = self.backend.candidates(None)?.first_that_runs(ExportError::refused_by_backend, attempt);
         spinner.finish_and_clear();
-        let ((verification, tails), _) = proved.map_err(explain)?;
+        let ((verification, tails, agreements), _) = proved.map_err(explain)?;
         let holds = verification.holds() && tails.holds();
         if self.json {
             output::json(&json!({
@@ -76,11 +85,15 @@ impl Verify {
                 "bundle": {"name": bundle.manifest().name, "identity": bundle.identity()},
                 "source_matches": source_matches, "holds": holds, "proof": verification,
                 "tail_proof": Some(&tails).filter(|tails| !tails.tails.is_empty()),
+                "agreements": agreements,
             }))?;
         } else {
             output::text(sentence(&verification))?;
             if !tails.tails.is_empty() {
                 output::text(tail_sentence(&tails))?;
+            }
+            if !agreements.is_empty() {
+                output::text(agreement_table(&agreements))?;
             }
         }
         Ok(if holds { Status::Done } else { Status::NotHeld })

@@ -3,19 +3,35 @@
 use std::collections::HashSet;
 
 use offramp_graph::Model;
-use offramp_graph::ir::{Graph, Initializer, Node, Tensor, ValueInfo};
+use offramp_graph::ir::{Attribute, ElementType, Graph, Initializer, Node, Tensor, ValueInfo};
+use offramp_models::DType;
+
+/// The oldest operator set with `QuantizeLinear` and `DequantizeLinear`.
+const QUANTISING: i64 = 10;
 
 /// Nodes and constants so far, in order.
 pub(super) struct Emitter {
     nodes: Vec<Node>,
     constants: Vec<Initializer>,
     taken: HashSet<String>,
+    opset: i64,
 }
 
 impl Emitter {
-    /// An empty graph that avoids the names in `taken`.
-    pub(super) fn new<'n>(taken: impl Iterator<Item = &'n str>) -> Self {
-        Self { nodes: Vec::new(), constants: Vec::new(), taken: taken.map(str::to_owned).collect() }
+    /// An empty graph of the operator set `opset` that avoids the names in `taken`.
+    pub(super) fn new<'n>(opset: i64, taken: impl Iterator<Item = &'n str>) -> Self {
+        let taken = taken.map(str::to_owned).collect();
+        Self { nodes: Vec::new(), constants: Vec::new(), taken, opset }
+    }
+
+    /// The operator set of `model`, or the oldest that quantises.
+    pub(super) fn quantising(model: &Model) -> i64 {
+        QUANTISING.max(opset_of(model))
+    }
+
+    /// Whether the operator set has operators that quantise.
+    pub(super) fn quantises(&self) -> bool {
+        self.opset >= QUANTISING
     }
 
     /// A node whose one output is called `into`.
@@ -27,6 +43,15 @@ impl Emitter {
             outputs: vec![into.to_owned()],
             ..Node::default()
         });
+    }
+
+    /// A node that makes float32 of `tensor`.
+    pub(super) fn cast(&mut self, tensor: &str, into: &str) {
+        self.node("Cast", &[tensor], into);
+        let to = Attribute::Int(ElementType::Known(DType::Float32).number().into());
+        if let Some(node) = self.nodes.last_mut() {
+            node.attributes.push(("to".to_owned(), to));
+        }
     }
 
     /// A constant's name.
@@ -47,18 +72,22 @@ impl Emitter {
         name
     }
 
-    /// The graph, with versions as `like` has them.
+    /// The graph, otherwise of the making of `like`.
     pub(super) fn finish(self, like: &Model, inputs: Vec<ValueInfo>, outputs: Vec<ValueInfo>) -> Model {
-        let Self { nodes, constants: initializers, .. } = self;
+        let Self { nodes, constants: initializers, opset, .. } = self;
         let graph =
             Graph { name: like.graph.name.clone(), nodes, initializers, inputs, outputs, ..Graph::default() };
-        let opsets = like.opsets.iter().filter(|(domain, _)| domain.is_empty());
         Model {
             ir_version: like.ir_version,
             producer: like.producer.clone(),
-            opsets: opsets.map(|(domain, version)| (domain.clone(), *version)).collect(),
+            opsets: [(String::new(), opset)].into(),
             graph,
             ..Model::default()
         }
     }
+}
+
+/// Version of the operators of `ai.onnx` that a model uses.
+pub(super) fn opset_of(model: &Model) -> i64 {
+    model.opsets.get("").copied().unwrap_or_default()
 }

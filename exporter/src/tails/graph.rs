@@ -4,7 +4,7 @@ use offramp_graph::ir::ValueInfo;
 use offramp_graph::{FuseError, Model, fuse};
 use offramp_models::{DType, Manifest, TensorSpec, Wire};
 
-use super::emitter::Emitter;
+use super::emitter::{Emitter, opset_of};
 use super::quantisation::Quantisation;
 use crate::plan::value_info;
 
@@ -25,7 +25,7 @@ pub(super) fn decoding(tail: &Model, cut: &[Coded]) -> Result<Model, FuseError> 
     let outputs = tail.graph.outputs.clone();
     let reserved = outputs.iter().map(|info| info.name.as_str()).chain(names(cut)).map(str::to_owned);
     let reserved: Vec<String> = reserved.collect();
-    let mut emitter = Emitter::new(reserved.iter().map(String::as_str));
+    let mut emitter = Emitter::new(opset_of(&tail), reserved.iter().map(String::as_str));
     let (mut bytes, mut floats) = (Vec::new(), Vec::new());
     for (spec, quantisation) in cut.iter().filter(|(spec, _)| spec.dtype == DType::Float32) {
         let name = tail.graph.rename(&spec.name, &emitter.fresh(&format!("{}.f32", spec.name)));
@@ -43,9 +43,9 @@ pub(super) fn decoding(tail: &Model, cut: &[Coded]) -> Result<Model, FuseError> 
     Ok(whole)
 }
 
-/// What makes bytes of the tensors of `cut`, in their order; versions are those of `like`.
+/// What makes bytes of the tensors of `cut`, in their order; otherwise of the making of `like`.
 pub(super) fn encoder(like: &Model, cut: &[Coded]) -> Model {
-    let mut emitter = Emitter::new(names(cut));
+    let mut emitter = Emitter::new(Emitter::quantising(like), names(cut));
     let mut outputs = Vec::new();
     for (spec, quantisation) in cut {
         let name = emitter.fresh(&format!("{}.{}", spec.name, Wire::U8));

@@ -60,7 +60,7 @@ impl Quantisation {
     pub(super) fn encode(&self, emitter: &mut Emitter, tensor: &str, into: &str) {
         match self {
             Self::Unchanged => emitter.node("Identity", &[tensor], into),
-            Self::Steps(steps) => steps.emit(emitter, "QuantizeLinear", tensor, into),
+            Self::Steps(steps) => steps.quantise(emitter, tensor, into),
             Self::Samples(input) => {
                 let [black, white] = input.range;
                 let (black, span) = (f64::from(black), f64::from(white) - f64::from(black));
@@ -77,19 +77,19 @@ impl Quantisation {
                 let [scaled, shifted] = [0; 2].map(|_| emitter.fresh("wire.samples"));
                 scale(emitter, input, "Mul", tensor, &factors, &scaled);
                 scale(emitter, input, "Add", &scaled, &shifts, &shifted);
-                SAMPLES.emit(emitter, "QuantizeLinear", &shifted, into);
+                SAMPLES.quantise(emitter, &shifted, into);
             }
         }
     }
 
     /// Emits what makes the tensor again of the bytes `from`; it is called `into`.
     ///
-    /// Samples become floats by the very operations of [`offramp_models::preprocess`], so that a picture is to the bit
-    /// what the device would have given the network.
+    /// Samples become floats by the very operations of [`offramp_models::preprocess`]: on an engine that divides where it
+    /// is told to divide, a picture is to the bit what the device would have given the network.
     pub(super) fn decode(&self, emitter: &mut Emitter, from: &str, into: &str) {
         match self {
             Self::Unchanged => emitter.node("Identity", &[from], into),
-            Self::Steps(steps) => steps.emit(emitter, "DequantizeLinear", from, into),
+            Self::Steps(steps) => steps.dequantise(emitter, from, into),
             Self::Samples(input) => {
                 let [black, white] = input.range;
                 let mut scales: Vec<(&str, Vec<f32>, f32)> = Vec::new();
@@ -106,7 +106,7 @@ impl Quantisation {
                 scales.retain(|(_, numbers, nothing)| numbers.iter().any(|number| number != nothing));
                 let mut value = emitter.fresh("wire.samples");
                 let first = if scales.is_empty() { into } else { &value };
-                SAMPLES.emit(emitter, "DequantizeLinear", from, first);
+                SAMPLES.dequantise(emitter, from, first);
                 let last = scales.len();
                 for (at, (op, numbers, _)) in scales.iter().enumerate() {
                     let next = if at + 1 == last { into.to_owned() } else { emitter.fresh("wire.samples") };
@@ -131,10 +131,28 @@ impl Quantisation {
 const SAMPLES: Steps = Steps { scale: 1.0, zero_point: 0 };
 
 impl Steps {
-    fn emit(self, emitter: &mut Emitter, op: &str, from: &str, into: &str) {
+    fn quantise(self, emitter: &mut Emitter, from: &str, into: &str) {
+        let [scale, zero_point] = self.constants(emitter);
+        emitter.node("QuantizeLinear", &[from, &scale, &zero_point], into);
+    }
+
+    /// By the same arithmetic in plain operators where the operator set is too old for this one.
+    fn dequantise(self, emitter: &mut Emitter, from: &str, into: &str) {
+        let [scale, zero_point] = self.constants(emitter);
+        if emitter.quantises() {
+            emitter.node("DequantizeLinear", &[from, &scale, &zero_point], into);
+            return;
+        }
+        let [bytes, zero, centred] = [0; 3].map(|_| emitter.fresh("wire.float"));
+        emitter.cast(from, &bytes);
+        emitter.cast(&zero_point, &zero);
+        emitter.node("Sub", &[&bytes, &zero], &centred);
+        emitter.node("Mul", &[&centred, &scale], into);
+    }
+
+    fn constants(self, emitter: &mut Emitter) -> [String; 2] {
         let scale = emitter.constant(Tensor::float32(&[], &[self.scale]));
-        let zero_point = emitter.constant(Tensor::uint8(&[], &[self.zero_point]));
-        emitter.node(op, &[from, &scale, &zero_point], into);
+        [scale, emitter.constant(Tensor::uint8(&[], &[self.zero_point]))]
     }
 }
 

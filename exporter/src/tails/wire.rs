@@ -5,36 +5,16 @@ use std::path::Path;
 use offramp_graph::Model;
 use offramp_models::dataset::DataRef;
 use offramp_models::{Canary, DType, Manifest, TensorSpec, Wire};
-use offramp_runtime::backend::{Backend, Origin, Runner, Value};
-use serde::Serialize;
+use offramp_runtime::backend::Backend;
 
-use super::calibrate::{Calibration, Pictures, labels};
+use super::agreement::{Agreement, Encoder, Subject};
+use super::calibrate::{Calibration, Pictures};
 use super::composition::{self, Composition, Passed};
 use super::graph::{self, Coded};
 use super::proof::PreparedTail;
 use super::quantisation::Quantisation;
 use super::writer::Writer;
 use crate::ExportError;
-
-/// The oldest operator set with `QuantizeLinear`.
-const OLDEST: i64 = 10;
-
-/// What a wire form of uint8 saves and changes at one cut.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Agreement {
-    /// The cut.
-    pub cut: usize,
-    /// Pictures of the data, as many as were run.
-    pub images: usize,
-    /// Share of the pictures whose final label is the same by way of bytes, in [0, 1].
-    pub agreement: f64,
-    /// Bytes per image that cross as segments give them.
-    pub f32_bytes: u64,
-    /// Bytes per image that cross as uint8.
-    pub u8_bytes: u64,
-    /// Bytes of an 8-bit picture of the network's size.
-    pub image_bytes: u64,
-}
 
 /// What tails are made with.
 pub(super) struct Workshop<'a> {
@@ -49,7 +29,7 @@ pub(super) struct Workshop<'a> {
 /// Writes tails that take bytes for the float32 `tails`, and the device's ends of their cuts, calibrated on `data`.
 ///
 /// # Errors
-/// `OperatorSet` for a network too old for quantised tensors; `Data`, `Feed` and `FewImages` for pictures that cannot be
+/// `Data`, `Feed` and `FewImages` for pictures that cannot be
 /// run; `Range` and `NotFinite` for a network that gives no numbers on them.
 pub(super) fn write(
     shop: &Workshop<'_>,
@@ -58,10 +38,6 @@ pub(super) fn write(
     writer: &mut Writer<'_>,
 ) -> Result<Vec<Agreement>, ExportError> {
     let manifest = shop.manifest;
-    let opset = |(_, tail): &(usize, Model)| tail.opsets.get("").copied().unwrap_or_default();
-    if let Some(found) = tails.iter().map(opset).find(|opset| *opset < OLDEST) {
-        return Err(ExportError::OperatorSet { found, needed: OLDEST });
-    }
     let pictures = Pictures::open(data, manifest)?;
     let digest = pictures.digest()?;
     let mut tensors: Vec<TensorSpec> = Vec::new();
@@ -85,14 +61,16 @@ pub(super) fn write(
         let coded: Vec<Coded> = manifest.cut(*cut).into_iter().map(code).collect();
         let encoder = Model { metadata: noted.clone(), ..graph::encoder(tail, &coded) };
         let path = writer.encoder(&encoder, *cut, Wire::U8)?;
-        let encoder = Encoder::open(shop, &path, &coded)?;
+        let encoder = Encoder::open(shop.backend, &path, manifest.cut(*cut), shop.threads)?;
         let path = writer.tail(&graph::decoding(tail, &coded)?, *cut, Wire::U8)?;
         let bytes = shop.open(*cut, Wire::U8, &path)?;
 
-        let canary = encoder.canary(shop, *cut, writer)?;
+        let plain = writer.tail_path(*cut, Wire::F32);
+        let canary = canary(shop, *cut, &coded, &encoder, &plain)?;
         let inputs: Vec<_> = coded.iter().map(|(spec, _)| Wire::U8.carries(spec)).collect();
         writer.canary(&canary, *cut, Wire::U8, [&inputs, &manifest.logits_from(*cut)])?;
-        agreements.push(agreement(shop, *cut, &encoder, &bytes, &pictures, &calibration)?);
+        let subject = Subject { cut: *cut, encoder: &encoder, tail: &bytes };
+        agreements.push(subject.agreement(manifest, shop.segments, &pictures, &calibration.labels)?);
     }
     Ok(agreements)
 }
@@ -103,87 +81,29 @@ impl Workshop<'_> {
     }
 }
 
-/// The device's end of a cut, ready to run.
-struct Encoder<'c> {
-    runner: Box<dyn Runner>,
-    coded: &'c [Coded],
-}
-
-impl<'c> Encoder<'c> {
-    fn open(shop: &Workshop<'_>, path: &Path, coded: &'c [Coded]) -> Result<Self, ExportError> {
-        let outputs = Model::read(path)?.graph.outputs;
-        let outputs: Vec<_> = outputs
-            .into_iter()
-            .zip(coded)
-            .map(|(info, (spec, _))| TensorSpec { name: info.name, ..Wire::U8.carries(spec) })
-            .collect();
-        let runner = composition::prepare(
-            shop.backend,
-            "the device's end of a cut",
-            Origin::File(path),
-            &outputs,
-            shop.threads,
-        )?;
-        Ok(Self { runner, coded })
-    }
-
-    /// The bytes of what crosses the cut.
-    fn run(&self, passed: &Passed<'_>, batch: usize) -> Result<Vec<Value>, ExportError> {
-        let specs: Vec<TensorSpec> = self.coded.iter().map(|(spec, _)| spec.clone()).collect();
-        let mut bound = self.runner.bind(&passed.values(&specs)?, batch)?;
-        bound.run()?;
-        Ok(bound.outputs().to_vec())
-    }
-
-    /// The canary's images as bytes, and what the float32 tail answers to the floats that these stand for: no node that
-    /// makes floats of bytes has a part in it.
-    fn canary(&self, shop: &Workshop<'_>, cut: usize, writer: &Writer<'_>) -> Result<Canary, ExportError> {
-        let batch = shop.manifest.input.fixed_batch().unwrap_or(1);
-        let sent = self.run(shop.passed, batch)?;
-        let plain = shop.open(cut, Wire::F32, &writer.tail_path(cut, Wire::F32))?;
-        let (mut inputs, mut floats) = (Vec::new(), Vec::new());
-        for (value, (spec, quantisation)) in sent.iter().zip(self.coded) {
-            let bytes = composition::bytes(value)?;
-            floats.push(match spec.dtype {
-                DType::Float32 => {
-                    let floats = bytes.iter().enumerate().map(|(at, byte)| quantisation.value(at, *byte));
-                    floats.flat_map(f32::to_le_bytes).collect()
-                }
-                _ => bytes.clone(),
-            });
-            inputs.push(bytes);
-        }
-        Ok(Canary { batch, inputs, logits: plain.answer(&floats, batch)? })
-    }
-}
-
-/// Runs all pictures to the cut, as bytes across it, and through the tail.
-fn agreement(
+/// The canary's images as bytes, and what the float32 tail answers to the floats that these stand for: no node that makes
+/// floats of bytes has a part in it.
+fn canary(
     shop: &Workshop<'_>,
     cut: usize,
-    encoder: &Encoder<'_>,
-    tail: &PreparedTail,
-    pictures: &Pictures,
-    calibration: &Calibration,
-) -> Result<Agreement, ExportError> {
-    let manifest = shop.manifest;
-    let last = manifest.exits.len().saturating_sub(1);
-    let mut same = 0;
-    let images = pictures.each(manifest, |first, images, batch| {
-        let passed = shop.segments.run(images, batch, cut)?;
-        let logits = tail.logits(&encoder.run(&passed, batch)?, batch)?;
-        let labels = labels(&logits, manifest, last)?;
-        same += labels.iter().zip(&calibration.labels[first..]).filter(|(a, b)| a == b).count();
-        Ok(())
-    })?;
-    let bytes =
-        |wire: Wire| encoder.coded.iter().map(|(spec, _)| wire.carries(spec).bytes_per_image() as u64).sum();
-    Ok(Agreement {
-        cut,
-        images,
-        agreement: same as f64 / images as f64,
-        f32_bytes: bytes(Wire::F32),
-        u8_bytes: bytes(Wire::U8),
-        image_bytes: manifest.input.spec().elements_per_image() as u64,
-    })
+    coded: &[Coded],
+    encoder: &Encoder,
+    plain: &Path,
+) -> Result<Canary, ExportError> {
+    let batch = shop.manifest.input.fixed_batch().unwrap_or(1);
+    let sent = encoder.run(shop.passed, batch)?;
+    let (mut inputs, mut floats) = (Vec::new(), Vec::new());
+    for (value, (spec, quantisation)) in sent.iter().zip(coded) {
+        let bytes = composition::bytes(value)?;
+        floats.push(match spec.dtype {
+            DType::Float32 => {
+                let floats = bytes.iter().enumerate().map(|(at, byte)| quantisation.value(at, *byte));
+                floats.flat_map(f32::to_le_bytes).collect()
+            }
+            _ => bytes.clone(),
+        });
+        inputs.push(bytes);
+    }
+    let logits = shop.open(cut, Wire::F32, plain)?.answer(&floats, batch)?;
+    Ok(Canary { batch, inputs, logits })
 }
