@@ -12,8 +12,8 @@ use offramp_runtime::backend::tract::TractBackend;
 use offramp_runtime::prepare::{PrepareOptions, prepare};
 use serde_json::Value;
 
+mod engines;
 mod npz;
-mod onnx_runtime;
 
 fn suite() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/conformance")
@@ -117,8 +117,8 @@ fn composed_segments_give_the_reference_logits_on_tract() {
 
 #[test]
 fn composed_segments_give_the_reference_logits_on_onnx_runtime() {
-    let Some(backend) = onnx_runtime::backend() else { return };
-    composed_logits_match(&backend);
+    let Some(ort) = engines::ort() else { return };
+    composed_logits_match(&ort);
 }
 
 fn composed_logits_match(backend: &dyn Backend) {
@@ -130,9 +130,10 @@ fn composed_logits_match(backend: &dyn Backend) {
             name: None,
             force: false,
             gradients: false,
+            tails: None,
             verify: VerifyOptions::default(),
         };
-        let written = split(&model, &folder.path().join("bundle"), &options, Some(backend))
+        let written = split(&model, &folder.path().join("bundle"), &options, &[backend])
             .unwrap_or_else(|error| panic!("{case}: {}", anyhow_chain(&error)));
         let prepared = prepare(&written.bundle, backend, &PrepareOptions::default(), &mut |_| {}).unwrap();
         let arrays = npz::read(&model.with_extension("npz"));
@@ -175,10 +176,11 @@ fn networks_that_give_no_numbers_or_cannot_run_are_not_proved() {
             name: None,
             force: false,
             gradients: false,
+            tails: None,
             verify: VerifyOptions::default(),
         };
         let target = folder.path().join("bundle");
-        let proved = split(&model, &target, &options, Some(&TractBackend::new()));
+        let proved = split(&model, &target, &options, &[&TractBackend::new()]);
         assert!(proved.is_err(), "{case} was proved");
         assert!(!target.exists(), "{case} left a bundle");
     }

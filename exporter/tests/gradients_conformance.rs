@@ -15,8 +15,8 @@ use offramp_runtime::backend::tract::TractBackend;
 use offramp_runtime::backend::{Backend, GraphSource, HostTensor, Origin, Runner, RunnerOptions, Value};
 use serde_json::Value as Json;
 
+mod engines;
 mod npz;
-mod onnx_runtime;
 
 /// Of the largest element: float32 through as many operators as the deepest case has.
 const TOLERANCE: f32 = 1e-4;
@@ -174,7 +174,7 @@ fn every_operators_gradient_is_autograds_on_tract() {
 
 #[test]
 fn every_operators_gradient_is_autograds_on_onnx_runtime() {
-    let Some(backend) = onnx_runtime::backend() else { return };
+    let Some(backend) = engines::ort() else { return };
     gradients_match("operators", &backend);
 }
 
@@ -185,7 +185,7 @@ fn whole_networks_gradients_are_autograds_on_tract() {
 
 #[test]
 fn whole_networks_gradients_are_autograds_on_onnx_runtime() {
-    let Some(backend) = onnx_runtime::backend() else { return };
+    let Some(backend) = engines::ort() else { return };
     gradients_match("networks", &backend);
 }
 
