@@ -95,6 +95,12 @@ impl Candidates {
         Self { preferred: Vec::new(), last: Candidate { backend, why: why.into() } }
     }
 
+    /// Whether there is a choice.
+    #[cfg(feature = "full")]
+    pub fn are_several(&self) -> bool {
+        !self.preferred.is_empty()
+    }
+
     /// The backends, best first.
     #[cfg(feature = "full")]
     pub fn backends(&self) -> Vec<&dyn Backend> {

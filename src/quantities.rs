@@ -82,3 +82,13 @@ pub fn ratio(text: &str) -> Result<f32, String> {
     };
     if value.is_finite() { Ok(value) } else { Err(format!("expected {expected}")) }
 }
+
+/// A cut, by the segments before it.
+#[cfg(feature = "full")]
+pub fn cut(text: &str) -> Result<usize, String> {
+    number(
+        text,
+        |_| true,
+        "whole numbers with commas between them, 0 or more; the model comes before --tails",
+    )
+}

@@ -95,7 +95,9 @@ fn status_of(error: &anyhow::Error) -> Status {
         ExportError::Proof { .. }
         | ExportError::ForwardProof { .. }
         | ExportError::GradientProof { .. }
-        | ExportError::GradientNotFinite { .. },
+        | ExportError::GradientNotFinite { .. }
+        | ExportError::TailProof { .. }
+        | ExportError::TailNotFinite { .. },
     ) = error.downcast_ref()
     {
         return Status::NotHeld;

@@ -3,8 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
-use offramp_models::{BundleError, ManifestError, TensorSpec};
+use offramp_models::dataset::DataError;
+use offramp_models::{BundleError, ManifestError, TensorSpec, Wire};
 use offramp_runtime::backend::{BackendError, RunError};
+use offramp_runtime::feed::FeedError;
 use offramp_runtime::prepare::PrepareError;
 
 impl ExportError {
@@ -188,6 +190,72 @@ pub enum ExportError {
         difference: f32,
         /// What was allowed.
         tolerance: f32,
+    },
+    /// A tail that begins where the network has no cut.
+    #[error("there is no cut {cut}, the network has cuts 0 to {}", cuts.saturating_sub(1))]
+    NoCut {
+        /// The cut asked for.
+        cut: usize,
+        /// Cuts of the network.
+        cuts: usize,
+    },
+    /// Tails without an engine that asks them.
+    #[error("tails are answered by an engine before they are written, and none was given")]
+    NoEngine,
+    /// Segments that should make a tail do not fit together.
+    #[error("the segments cannot be put together")]
+    Fuse(#[from] offramp_graph::FuseError),
+    /// A graph does not give what it was written to give.
+    #[error("no segment takes or gives \"{tensor}\"")]
+    NoValue {
+        /// The tensor.
+        tensor: String,
+    },
+    /// A tail does not answer as the segments do.
+    #[error(
+        "tail {cut} ({wire}) differs from the segments by {difference:e}, expected at most {tolerance:e}"
+    )]
+    TailProof {
+        /// Where the tail begins.
+        cut: usize,
+        /// Form of the tensors that it takes.
+        wire: Wire,
+        /// Largest difference of its logits, relative.
+        difference: f32,
+        /// What was allowed.
+        tolerance: f32,
+    },
+    /// A tail that gives no numbers.
+    #[error("tail {cut} ({wire}) answers with what is no number, or with too few logits")]
+    TailNotFinite {
+        /// Where the tail begins.
+        cut: usize,
+        /// Form of the tensors that it takes.
+        wire: Wire,
+    },
+    /// An array cannot be read, or the pictures that wire forms are calibrated on.
+    #[error(transparent)]
+    Data(#[from] Box<DataError>),
+    /// A picture does not become the network's input.
+    #[error(transparent)]
+    Feed(#[from] Box<FeedError>),
+    /// A network that insists on more images than there are.
+    #[error("the network takes {batch} images at once, the data to calibrate on has {images}")]
+    FewImages {
+        /// Images that the network insists on.
+        batch: usize,
+        /// Images in the data.
+        images: usize,
+    },
+    /// A tensor that cannot be brought into steps.
+    #[error("\"{tensor}\" holds {found} on images {first} and on, expected finite numbers")]
+    Range {
+        /// The tensor.
+        tensor: String,
+        /// NaN or an infinity.
+        found: f32,
+        /// First image of the batch.
+        first: usize,
     },
     /// A network that gives no numbers.
     #[error("exit {exit} gives a logit of {found} on random images, expected finite numbers")]

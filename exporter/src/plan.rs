@@ -140,7 +140,7 @@ fn keep_exits(graph: &mut Graph, exits: &[String]) -> Result<(), ExportError> {
     Ok(())
 }
 
-fn value_info(spec: &TensorSpec) -> ValueInfo {
+pub(crate) fn value_info(spec: &TensorSpec) -> ValueInfo {
     let dim = |extent: &Option<usize>| match extent {
         Some(extent) => Dim::Known(*extent),
         None => Dim::Named("batch".to_owned()),

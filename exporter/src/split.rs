@@ -5,14 +5,16 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use offramp_models::manifest::{DataFile, Extra, SCHEMA_VERSION};
-use offramp_models::{Bundle, Manifest, Segment};
-use offramp_runtime::backend::Backend;
+use offramp_models::{Bundle, BundleError, Manifest, Segment, Tail};
+use offramp_runtime::backend::{Backend, BackendError, Description};
 
 use crate::gradient::proof::{self, GradientVerification};
 use crate::plan::{Plan, PlannedPart};
 use crate::staging::Staging;
+use crate::tails::proof::TailVerification;
+use crate::tails::{Agreement, TailOptions};
 use crate::verify::{self, Verification, VerifyOptions};
-use crate::{ExportError, gradient, plan};
+use crate::{ExportError, gradient, plan, tails};
 
 /// How to write and prove.
 #[derive(Clone, Debug)]
@@ -25,6 +27,8 @@ pub struct SplitOptions {
     pub force: bool,
     /// Whether gradient graphs are written, and proved with the bundle.
     pub gradients: bool,
+    /// Which tails are written, and proved with the bundle; `None` for no tails.
+    pub tails: Option<TailOptions>,
     /// How the bundle is proved.
     pub verify: VerifyOptions,
 }
@@ -38,56 +42,106 @@ pub struct Written {
     pub verification: Option<Verification>,
     /// The proof of the gradient graphs, where they were asked for with a proof.
     pub gradient_verification: Option<GradientVerification>,
+    /// Tails that were written.
+    pub tails: Vec<Tail>,
+    /// What the tails that take bytes change, by cut.
+    pub agreements: Vec<Agreement>,
+    /// Proofs of the tails, one per engine that can run them.
+    pub tail_verifications: Vec<TailVerification>,
+    /// Engines that cannot run the tails, and why.
+    pub tails_unproved: Vec<(Description, BackendError)>,
     /// Time for reading, cutting and writing.
     pub split_time: Duration,
     /// Time for the proof.
     pub proof_time: Duration,
 }
 
-/// Splits the network in `model` into a bundle at `target` and proves it with `backend`, if one is given.
+/// Splits the network in `model` into a bundle at `target` and proves it on the first of `backends`, if there is one. Tails
+/// are proved on all of them, as far as they can run them.
 ///
 /// Nothing appears at `target` unless everything succeeded.
 ///
 /// # Errors
 /// Any [`ExportError`]; `Proof` when composed segments and whole network differ, `Gradient` for a network without one,
-/// `GradientProof` and `ForwardProof` for gradient graphs that do not hold.
+/// `GradientProof` and `ForwardProof` for gradient graphs that do not hold, `TailProof` for tails that do not, `NoEngine`
+/// for tails without a backend.
 pub fn split(
     model: &Path,
     target: &Path,
     options: &SplitOptions,
-    backend: Option<&dyn Backend>,
+    backends: &[&dyn Backend],
 ) -> Result<Written, ExportError> {
     let started = Instant::now();
+    if options.tails.is_some() && backends.is_empty() {
+        return Err(ExportError::NoEngine);
+    }
     let staging = Staging::new(target, options.force)?;
     let plan = plan::plan(model, &options.plan)?;
     let extras = if options.gradients { write_gradients(&plan, staging.path()) } else { Ok(Vec::new()) };
     let extras = extras.map_err(|error| staging.tell(error))?;
-    write(&plan, options.name.as_deref(), extras, staging.path()).map_err(|error| staging.tell(error))?;
+    let mut manifest =
+        write(&plan, options.name.as_deref(), extras, staging.path()).map_err(|error| staging.tell(error))?;
     let split_time = started.elapsed();
 
     let started = Instant::now();
     let (mut verification, mut gradient_verification) = (None, None);
-    if let Some(backend) = backend {
+    let (mut agreements, mut tail_verifications, mut tails_unproved) = (Vec::new(), Vec::new(), Vec::new());
+    if let Some(backend) = backends.first() {
         let bundle = Bundle::open(staging.path())?;
-        let proved = verify::verify(&bundle, model, backend, &options.verify)?;
+        let proved = verify::verify(&bundle, model, *backend, &options.verify)?;
         proved.require()?;
         verification = Some(proved);
         if options.gradients {
             let [forward, backward] =
                 [gradient::FORWARD, gradient::BACKWARD].map(|file| staging.path().join(file));
             let files = [forward.as_path(), backward.as_path()];
-            let proved = proof::verify(files, bundle.manifest(), model, backend, &options.verify)?;
+            let proved = proof::verify(files, bundle.manifest(), model, *backend, &options.verify)?;
             proved.require()?;
             gradient_verification = Some(proved);
+        }
+        if let Some(asked_for) = &options.tails {
+            let written = tails::write(&plan, &bundle, *backend, asked_for, &options.verify);
+            let written = written.map_err(|error| staging.tell(error))?;
+            manifest.extras.extend(written.extras);
+            agreements = written.agreements;
+            save(&manifest, staging.path()).map_err(|error| staging.tell(error))?;
+            let bundle = Bundle::open(staging.path())?;
+            for (at, backend) in backends.iter().enumerate() {
+                match tails::proof::verify(&bundle, *backend, &options.verify) {
+                    Ok(proved) => {
+                        proved.require()?;
+                        tail_verifications.push(proved);
+                    }
+                    Err(ExportError::Backend(refused)) if at > 0 => {
+                        tails_unproved.push((backend.describe(), refused));
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
         }
     }
     let proof_time = started.elapsed();
     staging.publish()?;
     let bundle = Bundle::open(target)?;
-    Ok(Written { bundle, verification, gradient_verification, split_time, proof_time })
+    Ok(Written {
+        bundle,
+        verification,
+        gradient_verification,
+        tails: manifest.tails().map_err(|source| BundleError::Tail { path: target.to_owned(), source })?,
+        agreements,
+        tail_verifications,
+        tails_unproved,
+        split_time,
+        proof_time,
+    })
 }
 
-fn write(plan: &Plan, name: Option<&str>, extras: Vec<Extra>, folder: &Path) -> Result<(), ExportError> {
+fn write(
+    plan: &Plan,
+    name: Option<&str>,
+    extras: Vec<Extra>,
+    folder: &Path,
+) -> Result<Manifest, ExportError> {
     let segments_folder = folder.join("segments");
     fs::create_dir(&segments_folder)
         .map_err(|source| ExportError::Write { path: segments_folder.clone(), source })?;
@@ -103,9 +157,14 @@ fn write(plan: &Plan, name: Option<&str>, extras: Vec<Extra>, folder: &Path) -> 
         segments: segments.collect::<Result<_, _>>()?,
         extras,
     };
+    save(&manifest, folder)?;
+    Ok(manifest)
+}
+
+fn save(manifest: &Manifest, folder: &Path) -> Result<(), ExportError> {
     manifest.validate()?;
     let path = folder.join(offramp_models::bundle::MANIFEST);
-    let text = serde_json::to_string_pretty(&manifest)
+    let text = serde_json::to_string_pretty(manifest)
         .map_err(|source| ExportError::Write { path: path.clone(), source: source.into() })?;
     fs::write(&path, text + "\n").map_err(|source| ExportError::Write { path, source })
 }

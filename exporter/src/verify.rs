@@ -8,7 +8,7 @@ use offramp_models::{Bundle, DType, Exit, Input, Layout, Manifest, Sha256};
 use offramp_runtime::backend::{
     Backend, Description, GraphSource, HostTensor, Origin, Runner, RunnerOptions, Value,
 };
-use offramp_runtime::pipeline::{Feed, Pipeline};
+use offramp_runtime::pipeline::{Feed, Pipeline, Stage};
 use offramp_runtime::prepare::{self, PrepareOptions};
 use rand::{Rng as _, RngCore as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -247,28 +247,50 @@ pub fn compose(
     images: HostTensor<'_>,
     batch: usize,
 ) -> Result<Vec<Vec<f32>>, ExportError> {
+    let passed = values(pipeline, images, batch, usize::MAX)?;
+    let read = |(stage, outputs): (&Stage, &Vec<Value>)| {
+        let mut row = vec![0.0; batch * pipeline.classes()];
+        outputs[stage.logits].read(&mut row)?;
+        Ok(row)
+    };
+    pipeline.stages().iter().zip(&passed.stages).map(read).collect()
+}
+
+/// What segments made of images.
+pub(crate) struct Values {
+    /// The images.
+    pub image: Value,
+    /// By segment, its outputs.
+    pub stages: Vec<Vec<Value>>,
+}
+
+/// Runs the first `segments` segments on values handed from one to the next.
+pub(crate) fn values(
+    pipeline: &Pipeline,
+    images: HostTensor<'_>,
+    batch: usize,
+    segments: usize,
+) -> Result<Values, ExportError> {
+    let reader = pipeline.stages().iter().find_map(|stage| {
+        let position = stage.feeds.iter().position(|feed| *feed == Feed::Image)?;
+        Some((stage, position))
+    });
+    let (reader, position) =
+        reader.ok_or_else(|| ExportError::NoValue { tensor: pipeline.input().name.clone() })?;
+    let image = reader.runner.allocate(position, batch)?;
+    image.write(images)?;
     let mut stages: Vec<Vec<Value>> = Vec::new();
-    let mut logits = Vec::new();
-    for stage in pipeline.stages() {
-        let mut inputs = Vec::with_capacity(stage.feeds.len());
-        for (position, feed) in stage.feeds.iter().enumerate() {
-            inputs.push(match *feed {
-                Feed::Image => {
-                    let value = stage.runner.allocate(position, batch)?;
-                    value.write(images)?;
-                    value
-                }
-                Feed::Output { stage, output } => stages[stage][output].clone(),
-            });
-        }
+    for stage in pipeline.stages().iter().take(segments) {
+        let feed = |feed: &Feed| match *feed {
+            Feed::Image => image.clone(),
+            Feed::Output { stage, output } => stages[stage][output].clone(),
+        };
+        let inputs: Vec<Value> = stage.feeds.iter().map(feed).collect();
         let mut bound = stage.runner.bind(&inputs, batch)?;
         bound.run()?;
-        let mut row = vec![0.0; batch * pipeline.classes()];
-        bound.outputs()[stage.logits].read(&mut row)?;
-        logits.push(row);
         stages.push(bound.outputs().to_vec());
     }
-    Ok(logits)
+    Ok(Values { image, stages })
 }
 
 pub(crate) enum Noise {

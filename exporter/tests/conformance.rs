@@ -8,11 +8,11 @@ use offramp_exporter::plan::{self, PlanOptions};
 use offramp_exporter::split::{SplitOptions, split};
 use offramp_exporter::verify::{VerifyOptions, compose};
 use offramp_runtime::backend::Backend;
-use offramp_runtime::backend::ort::{Library, OrtBackend, Pool, Provider};
 use offramp_runtime::backend::tract::TractBackend;
 use offramp_runtime::prepare::{PrepareOptions, prepare};
 use serde_json::Value;
 
+mod engines;
 mod npz;
 
 fn suite() -> PathBuf {
@@ -117,25 +117,8 @@ fn composed_segments_give_the_reference_logits_on_tract() {
 
 #[test]
 fn composed_segments_give_the_reference_logits_on_onnx_runtime() {
-    let Some(library) = library() else { return };
-    composed_logits_match(&OrtBackend::new(library, Provider::Cpu));
-}
-
-/// ONNX Runtime from `ORT_DYLIB_PATH`; says so where the test is skipped.
-#[expect(clippy::print_stderr, reason = "a skipped test says why")]
-fn library() -> Option<Library> {
-    let Some(path) = std::env::var_os("ORT_DYLIB_PATH") else {
-        let required = std::env::var("OFFRAMP_REQUIRE").unwrap_or_default();
-        assert!(
-            !required.split(',').any(|what| what == "ort"),
-            "ONNX Runtime is required, ORT_DYLIB_PATH is not set"
-        );
-        eprintln!("skipped: ORT_DYLIB_PATH is not set");
-        return None;
-    };
-    // SAFETY: only tests that use `std::env` run beside this.
-    let silence = unsafe { offramp_runtime::backend::ort::silence_telemetry() };
-    Some(Library::load(Path::new(&path), Pool { threads: Some(1), spinning: false }, silence).unwrap())
+    let Some(ort) = engines::ort() else { return };
+    composed_logits_match(&ort);
 }
 
 fn composed_logits_match(backend: &dyn Backend) {
@@ -147,9 +130,10 @@ fn composed_logits_match(backend: &dyn Backend) {
             name: None,
             force: false,
             gradients: false,
+            tails: None,
             verify: VerifyOptions::default(),
         };
-        let written = split(&model, &folder.path().join("bundle"), &options, Some(backend))
+        let written = split(&model, &folder.path().join("bundle"), &options, &[backend])
             .unwrap_or_else(|error| panic!("{case}: {}", anyhow_chain(&error)));
         let prepared = prepare(&written.bundle, backend, &PrepareOptions::default(), &mut |_| {}).unwrap();
         let arrays = npz::read(&model.with_extension("npz"));
@@ -192,10 +176,11 @@ fn networks_that_give_no_numbers_or_cannot_run_are_not_proved() {
             name: None,
             force: false,
             gradients: false,
+            tails: None,
             verify: VerifyOptions::default(),
         };
         let target = folder.path().join("bundle");
-        let proved = split(&model, &target, &options, Some(&TractBackend::new()));
+        let proved = split(&model, &target, &options, &[&TractBackend::new()]);
         assert!(proved.is_err(), "{case} was proved");
         assert!(!target.exists(), "{case} left a bundle");
     }

@@ -13,10 +13,11 @@ use offramp_exporter::verify::VerifyOptions;
 use offramp_graph::ir::{Attribute, Dim, ElementType, Graph, Initializer, Model, Node, Tensor, ValueInfo};
 use offramp_models::DType;
 use offramp_models::manifest::Extra;
-use offramp_runtime::backend::ort::{Library, OrtBackend, Pool, Provider};
 use offramp_runtime::backend::tract::TractBackend;
 use offramp_runtime::backend::{Backend, GraphSource, HostTensor, Origin, RunnerOptions};
 use proptest::prelude::*;
+
+mod engines;
 
 fn networks() -> Vec<PathBuf> {
     let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/conformance/networks");
@@ -36,28 +37,15 @@ fn options() -> SplitOptions {
         name: None,
         force: false,
         gradients: true,
+        tails: None,
         verify: VerifyOptions::default(),
     }
-}
-
-/// ONNX Runtime from `ORT_DYLIB_PATH`; says so where the test is skipped.
-#[expect(clippy::print_stderr, reason = "a skipped test says why")]
-fn library() -> Option<Library> {
-    let Some(path) = std::env::var_os("ORT_DYLIB_PATH") else {
-        let required = std::env::var("OFFRAMP_REQUIRE").unwrap_or_default();
-        assert!(!required.split(',').any(|what| what == "ort"), "ORT_DYLIB_PATH is not set");
-        eprintln!("skipped: ORT_DYLIB_PATH is not set");
-        return None;
-    };
-    // SAFETY: only tests that use `std::env` run beside this.
-    let silence = unsafe { offramp_runtime::backend::ort::silence_telemetry() };
-    Some(Library::load(Path::new(&path), Pool { threads: Some(1), spinning: false }, silence).unwrap())
 }
 
 fn proved(backend: &dyn Backend) {
     for model in networks() {
         let folder = tempfile::tempdir().unwrap();
-        let written = split(&model, &folder.path().join("bundle"), &options(), Some(backend))
+        let written = split(&model, &folder.path().join("bundle"), &options(), &[backend])
             .unwrap_or_else(|error| panic!("{}: {error}", model.display()));
         let proof = written.gradient_verification.unwrap();
         assert!(proof.difference > 0.0 && proof.difference <= proof.tolerance, "{}", model.display());
@@ -71,17 +59,17 @@ fn gradients_add_up_to_the_logits_of_every_network_on_tract() {
 
 #[test]
 fn gradients_add_up_to_the_logits_of_every_network_on_onnx_runtime() {
-    let Some(library) = library() else { return };
-    proved(&OrtBackend::new(library, Provider::Cpu));
+    let Some(ort) = engines::ort() else { return };
+    proved(&ort);
 }
 
 #[test]
 fn a_bundle_lists_its_gradient_graphs_and_keeps_its_identity() {
     let folder = tempfile::tempdir().unwrap();
     let model = networks().into_iter().find(|path| path.ends_with("residual.onnx")).unwrap();
-    let with = split(&model, &folder.path().join("with"), &options(), None).unwrap();
+    let with = split(&model, &folder.path().join("with"), &options(), &[]).unwrap();
     let plain = SplitOptions { gradients: false, ..options() };
-    let without = split(&model, &folder.path().join("without"), &plain, None).unwrap();
+    let without = split(&model, &folder.path().join("without"), &plain, &[]).unwrap();
     assert_eq!(with.bundle.identity(), without.bundle.identity());
     let files = |kind| with.bundle.manifest().extra(kind).map(|extra| extra.file.as_str());
     assert_eq!(files(Extra::GRADIENT_FORWARD), Some(gradient::FORWARD));
@@ -94,7 +82,7 @@ fn a_bundle_lists_its_gradient_graphs_and_keeps_its_identity() {
 fn a_wrong_gradient_is_not_proved() {
     let folder = tempfile::tempdir().unwrap();
     let network = networks().into_iter().find(|path| path.ends_with("residual.onnx")).unwrap();
-    let written = split(&network, &folder.path().join("bundle"), &options(), None).unwrap();
+    let written = split(&network, &folder.path().join("bundle"), &options(), &[]).unwrap();
     let [forward, backward] =
         [gradient::FORWARD, gradient::BACKWARD].map(|file| written.bundle.dir().join(file));
     // One mask of seven left out.

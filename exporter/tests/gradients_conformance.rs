@@ -11,11 +11,11 @@ use std::rc::Rc;
 use offramp_exporter::exits::Choice;
 use offramp_exporter::gradient;
 use offramp_exporter::plan::{self, PlanOptions};
-use offramp_runtime::backend::ort::{Library, OrtBackend, Pool, Provider};
 use offramp_runtime::backend::tract::TractBackend;
 use offramp_runtime::backend::{Backend, GraphSource, HostTensor, Origin, Runner, RunnerOptions, Value};
 use serde_json::Value as Json;
 
+mod engines;
 mod npz;
 
 /// Of the largest element: float32 through as many operators as the deepest case has.
@@ -167,25 +167,6 @@ fn gradients_match(kind: &str, backend: &dyn Backend) {
     assert!(failures.is_empty(), "{} of {} {kind}\n{}", failures.len(), cases.len(), failures.join("\n"));
 }
 
-/// ONNX Runtime from `ORT_DYLIB_PATH`; says so where the test is skipped.
-#[expect(clippy::print_stderr, reason = "a skipped test says why")]
-fn onnx_runtime() -> Option<OrtBackend> {
-    let Some(path) = std::env::var_os("ORT_DYLIB_PATH") else {
-        let required = std::env::var("OFFRAMP_REQUIRE").unwrap_or_default();
-        assert!(
-            !required.split(',').any(|what| what == "ort"),
-            "ONNX Runtime is required, ORT_DYLIB_PATH is not set"
-        );
-        eprintln!("skipped: ORT_DYLIB_PATH is not set");
-        return None;
-    };
-    // SAFETY: only tests that use `std::env` run beside this.
-    let silence = unsafe { offramp_runtime::backend::ort::silence_telemetry() };
-    let library =
-        Library::load(Path::new(&path), Pool { threads: Some(1), spinning: false }, silence).unwrap();
-    Some(OrtBackend::new(library, Provider::Cpu))
-}
-
 #[test]
 fn every_operators_gradient_is_autograds_on_tract() {
     gradients_match("operators", &TractBackend::new());
@@ -193,7 +174,7 @@ fn every_operators_gradient_is_autograds_on_tract() {
 
 #[test]
 fn every_operators_gradient_is_autograds_on_onnx_runtime() {
-    let Some(backend) = onnx_runtime() else { return };
+    let Some(backend) = engines::ort() else { return };
     gradients_match("operators", &backend);
 }
 
@@ -204,7 +185,7 @@ fn whole_networks_gradients_are_autograds_on_tract() {
 
 #[test]
 fn whole_networks_gradients_are_autograds_on_onnx_runtime() {
-    let Some(backend) = onnx_runtime() else { return };
+    let Some(backend) = engines::ort() else { return };
     gradients_match("networks", &backend);
 }
 

@@ -97,15 +97,7 @@ impl Pipeline {
         }
         let mut stages: Vec<Stage> = Vec::with_capacity(expected);
         for (segment, (runner, description)) in runners.into_iter().enumerate() {
-            let find = |name: &str| {
-                if name == manifest.input.name {
-                    return Some(Feed::Image);
-                }
-                stages.iter().enumerate().find_map(|(stage, earlier)| {
-                    let output = earlier.runner.outputs().iter().position(|spec| spec.name == name)?;
-                    Some(Feed::Output { stage, output })
-                })
-            };
+            let find = |name: &str| find(&manifest.input, &stages, name);
             let feeds = runner.inputs().iter().map(|spec| {
                 find(&spec.name).ok_or_else(|| PipelineError::Unfed { segment, tensor: spec.name.clone() })
             });
@@ -140,6 +132,11 @@ impl Pipeline {
         &self.stages
     }
 
+    /// Where `tensor` is when the segments before `segment` have run.
+    pub fn feed(&self, tensor: &str, segment: usize) -> Option<Feed> {
+        find(&self.input, self.stages.get(..segment)?, tensor)
+    }
+
     /// What runs each segment, in the order of running.
     pub fn ran_by(&self) -> impl ExactSizeIterator<Item = RanBy> {
         self.stages.iter().enumerate().map(|(segment, stage)| RanBy {
@@ -168,4 +165,15 @@ impl Pipeline {
         }
         Ok(())
     }
+}
+
+/// Where `tensor` is when `stages` have run.
+fn find(input: &Input, stages: &[Stage], tensor: &str) -> Option<Feed> {
+    if tensor == input.name {
+        return Some(Feed::Image);
+    }
+    stages.iter().enumerate().find_map(|(stage, earlier)| {
+        let output = earlier.runner.outputs().iter().position(|spec| spec.name == tensor)?;
+        Some(Feed::Output { stage, output })
+    })
 }

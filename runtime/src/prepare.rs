@@ -5,18 +5,21 @@
 //! to one device and one release of the engine, so they are kept under a key of both and never used elsewhere.
 
 mod cache;
+mod departures;
 mod key;
+mod optimised;
 pub mod pair;
 mod seams;
 mod trust;
 mod whole;
 
+pub use departures::{DepartureError, departures};
 pub use seams::SeamError;
 pub use trust::TrustError;
 
 use std::path::PathBuf;
 
-use offramp_models::{Bundle, BundleError};
+use offramp_models::{Bundle, BundleError, Wire};
 
 use crate::backend::{Backend, BackendError, EngineError, GraphSource, Origin, Runner, RunnerOptions};
 use crate::pipeline::{Pipeline, PipelineError};
@@ -30,6 +33,9 @@ pub struct PrepareOptions {
     pub cache: Option<PathBuf>,
     /// Runs the bundle's own segments even where optimised ones are to be had.
     pub as_bundled: bool,
+    /// Lets images leave between segments in this form; segments then run as bundled, since tensors of the optimised graph
+    /// are laid out for one engine.
+    pub offload: Option<Wire>,
 }
 
 /// What is being done.
@@ -151,7 +157,7 @@ pub fn prepare(
     seams::check(bundle)?;
     let mut notes = Vec::new();
     let many = bundle.manifest().segments.len() > 1;
-    if many && backend.saves_optimised() && !options.as_bundled {
+    if many && backend.saves_optimised() && !options.as_bundled && options.offload.is_none() {
         match whole::prepare(bundle, backend, options, progress, &mut notes) {
             Ok(whole) => {
                 let whole::Whole { pipeline, segments, kept } = whole;
@@ -183,7 +189,12 @@ fn load(
         let runner = RunnerOptions {
             threads: options.threads,
             as_is,
-            host_outputs: exits.get(index).map(|exit| exit.logits.clone()).into_iter().collect(),
+            host_outputs: match (options.offload, bundle.manifest().segments.get(index)) {
+                (Some(Wire::F32), Some(segment)) => {
+                    segment.outputs.iter().map(|spec| spec.name.clone()).collect()
+                }
+                _ => exits.get(index).map(|exit| exit.logits.clone()).into_iter().collect(),
+            },
             save_optimised: None,
         };
         runners.push((backend.prepare(&graph, &runner)?, backend.describe()));

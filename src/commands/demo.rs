@@ -59,6 +59,7 @@ impl Demo {
             name: None,
             force: false,
             gradients: false,
+            tails: None,
             verify: VerifyOptions { threads, ..VerifyOptions::default() },
         };
         let cache = folder.path().join("prepared");

@@ -8,13 +8,17 @@ use offramp_exporter::exits::Choice;
 use offramp_exporter::image::Normalisation;
 use offramp_exporter::plan::PlanOptions;
 use offramp_exporter::split::{self, SplitOptions, Written};
+use offramp_exporter::tails::{Agreement, TailOptions};
 use offramp_exporter::verify::VerifyOptions;
 use offramp_graph::macs::Counting;
-use offramp_models::{Manifest, ManifestError};
+use offramp_models::dataset::{DataError, DataRef};
+use offramp_models::{Causes, Manifest, ManifestError, Tail, Wire};
 use offramp_runtime::backend::Backend;
+use offramp_runtime::backend::tract::TractBackend;
 use serde_json::json;
 
 use crate::backends::{BackendFlags, Candidate, Candidates};
+use crate::input::DATA;
 use crate::status::{Status, hint, usage};
 use crate::{output, quantities};
 
@@ -24,7 +28,9 @@ use crate::{output, quantities};
     allow_negative_numbers = true,
     after_help = "Examples:\n  offramp split network.onnx -o network.bundle\n  \
                         offramp split network.onnx -o network.bundle --exit head1 --exit head2 --exit logits\n  \
-                        offramp split network.onnx -o network.bundle --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225"
+                        offramp split network.onnx -o network.bundle --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225\n  \
+                        offramp split network.onnx -o network.bundle --tails\n  \
+                        offramp split network.onnx -o network.bundle --tails 0,2 --wire u8 --wire-data calibration.npz"
 )]
 pub struct Split {
     /// The network: ONNX, one output per exit
@@ -42,6 +48,17 @@ pub struct Split {
     /// Also write the graphs that give the gradient of any loss with respect to the image
     #[arg(long)]
     gradients: bool,
+    /// Also write tails, what a server runs of the network after each cut; with K,.. only those after K segments, 0 taking
+    /// the image. ONNX Runtime and tract both prove them, as far as they can run them
+    #[arg(long, value_name = "K,..", num_args = 0..=1, value_delimiter = ',', value_parser = quantities::cut,
+          conflicts_with = "no_proof")]
+    tails: Option<Vec<usize>>,
+    /// Form in which tensors reach tails: f32, or u8, a quarter of the bytes, for which there is a second set of tails
+    #[arg(long, value_name = "W", default_value = "f32", requires = "tails")]
+    wire: Wire,
+    /// Pictures that the steps of --wire u8 are calibrated on: as --input of other commands
+    #[arg(long, value_name = "DATA", required_if_eq("wire", "u8"), long_help = DATA)]
+    wire_data: Option<DataRef>,
     /// Do not prove that composed segments equal the whole network
     #[arg(long)]
     no_proof: bool,
@@ -106,6 +123,10 @@ impl Split {
             name: self.name.clone(),
             force: self.force,
             gradients: self.gradients,
+            tails: self.tails.clone().map(|cuts| {
+                let wire_data = self.wire_data.clone().filter(|_| self.wire == Wire::U8);
+                TailOptions { cuts, wire_data }
+            }),
             verify: VerifyOptions {
                 tolerance: self.tolerance,
                 threads: self.backend.thread_count(),
@@ -134,6 +155,10 @@ impl Split {
             "proof": written.verification,
             "extras": bundle.manifest().extras,
             "gradient_proof": written.gradient_verification,
+            "tails": written.tails,
+            "agreements": written.agreements,
+            "tail_proofs": written.tail_verifications,
+            "tails_not_proved": not_proved(written),
         }))
     }
 
@@ -161,8 +186,37 @@ impl Split {
                 proof.difference, proof.tolerance
             ));
         }
+        if !written.tails.is_empty() {
+            lines.push(tail_table(&written.tails));
+            lines.extend(written.agreements.first().map(|_| agreement_table(&written.agreements)));
+            lines.extend(written.tail_verifications.iter().map(super::verify::tail_sentence));
+        }
         output::text(lines.join("\n"))
     }
+}
+
+/// Engines that cannot run the tails.
+fn not_proved(written: &Written) -> Vec<serde_json::Value> {
+    let told = written.tails_unproved.iter();
+    told.map(|(backend, why)| json!({"backend": backend, "why": Causes(why).to_string()})).collect()
+}
+
+/// What a server is to be given, and what each image costs on the way there.
+fn tail_table(tails: &[Tail]) -> String {
+    let width = tails.iter().map(|tail| tail.name.len()).max().unwrap_or(0);
+    let row = |tail: &Tail| format!("  {:width$}  {:>9} bytes per image", tail.name, tail.bytes_per_image());
+    tails.iter().map(row).collect::<Vec<_>>().join("\n")
+}
+
+/// What bytes save and change.
+pub fn agreement_table(agreements: &[Agreement]) -> String {
+    let head = "  cut  bytes per image: f32        u8     image  same final label".to_owned();
+    let row = |row: &Agreement| {
+        let Agreement { cut, images, agreement, f32_bytes, u8_bytes, image_bytes } = row;
+        let share = agreement * 100.0;
+        format!("  {cut:>3}{f32_bytes:>22}{u8_bytes:>10}{image_bytes:>10}  {share:.2} % of {images} images")
+    };
+    std::iter::once(head).chain(agreements.iter().map(row)).collect::<Vec<_>>().join("\n")
 }
 
 fn name(text: &str) -> Result<String, String> {
@@ -178,15 +232,27 @@ pub fn split(
     candidates: Option<Candidates>,
 ) -> anyhow::Result<(Written, Option<Candidate>)> {
     let spinner = output::spinner("splitting");
-    let split = |backend: Option<&dyn Backend>| split::split(model, target, options, backend);
+    let split = |backends: &[&dyn Backend]| split::split(model, target, options, backends);
     let written = match candidates {
-        Some(candidates) => candidates
-            .first_that_runs(ExportError::refused_by_backend, |backend| split(Some(backend)))
-            .map(|(written, candidate)| (written, Some(candidate))),
-        None => split(None).map(|written| (written, None)),
+        Some(candidates) => {
+            // tract is always among several candidates, and the last.
+            let tract = candidates.are_several().then(TractBackend::new);
+            let with_tract = |backend: &dyn Backend| match &tract {
+                Some(tract) if backend.describe() != tract.describe() => split(&[backend, tract]),
+                _ => split(&[backend]),
+            };
+            candidates
+                .first_that_runs(ExportError::refused_by_backend, with_tract)
+                .map(|(written, candidate)| (written, Some(candidate)))
+        }
+        None => split(&[]).map(|written| (written, None)),
     };
     spinner.finish_and_clear();
-    written.map_err(explain)
+    let (written, candidate) = written.map_err(explain)?;
+    for (backend, refused) in &written.tails_unproved {
+        output::note(format!("note: tails are not proved on {}: {}", backend.name, Causes(refused)));
+    }
+    Ok((written, candidate))
 }
 
 /// Adds the flag that helps to an error of the exporter.
@@ -205,13 +271,21 @@ pub fn explain(error: ExportError) -> anyhow::Error {
         }
         ExportError::Exists { bundle: true, .. } => "--force replaces the bundle",
         ExportError::Exists { bundle: false, .. } => "choose another folder: only bundles are replaced",
-        ExportError::Proof { .. } | ExportError::ForwardProof { .. } => {
+        ExportError::Proof { .. } | ExportError::ForwardProof { .. } | ExportError::TailProof { .. } => {
             "nothing was written; --tolerance allows more"
         }
         ExportError::GradientProof { .. } | ExportError::GradientNotFinite { .. } => {
             "nothing was written; leave --gradients out to run the network"
         }
         ExportError::Gradient(_) => "leave --gradients out: the network runs without",
+        ExportError::NoCut { cuts, .. } => {
+            let expected = format!("cuts 0 to {}, commas between them; all without a number", cuts - 1);
+            return usage(error.to_string(), format!("--tails takes {expected}"));
+        }
+        ExportError::Data(data) if matches!(**data, DataError::Size { .. }) => {
+            "only folders of images are resized and cropped: give the pictures as a folder, or bring them to that size"
+        }
+        ExportError::Data(_) => "--help says what DATA may be",
         ExportError::Manifest(ManifestError::Count { what: what @ ("mean" | "std"), expected, found }) => {
             let message =
                 format!("--{what} has {found} numbers, the network's input has {expected} channels");

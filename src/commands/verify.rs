@@ -4,23 +4,28 @@ use std::path::PathBuf;
 
 use clap::Args;
 use offramp_exporter::ExportError;
+use offramp_exporter::tails;
+use offramp_exporter::tails::proof::TailVerification;
 use offramp_exporter::verify::{self, Verification, VerifyOptions};
 use offramp_models::Bundle;
+use offramp_models::dataset::DataRef;
 use offramp_runtime::backend::Backend;
 use serde_json::json;
 
-use super::split::explain;
+use super::split::{agreement_table, explain};
 use crate::backends::BackendFlags;
+use crate::input::DATA;
 use crate::status::Status;
 use crate::{output, quantities};
 
-/// Prove that a bundle's composed segments equal the network they were cut from
+/// Prove that a bundle's composed segments equal the network they were cut from, and that its tails answer as they do
 ///
 /// Status 3 beyond the tolerance; status 1 for a bundle that was tampered with.
 #[derive(Args)]
 #[command(
     allow_negative_numbers = true,
-    after_help = "Example:\n  offramp verify network.bundle --against network.onnx --backend tract"
+    after_help = "Examples:\n  offramp verify network.bundle --against network.onnx --backend tract\n  \
+                        offramp verify network.bundle --against network.onnx --wire-data test.npz"
 )]
 pub struct Verify {
     /// The bundle, a folder that `split` wrote
@@ -34,6 +39,9 @@ pub struct Verify {
     /// Seed of the random images
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
+    /// Also say, on these pictures, how often tails that take bytes give the final label of the segments
+    #[arg(long, value_name = "DATA", long_help = DATA)]
+    wire_data: Option<DataRef>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -58,20 +66,35 @@ impl Verify {
             threads: self.backend.thread_count(),
             ..VerifyOptions::default()
         };
-        let attempt = |backend: &dyn Backend| verify::verify(&bundle, &self.against, backend, &options);
+        let attempt = |backend: &dyn Backend| {
+            let proved = verify::verify(&bundle, &self.against, backend, &options)?;
+            let tails = tails::proof::verify(&bundle, backend, &options)?;
+            let agreements = self.wire_data.as_ref();
+            let agreements =
+                agreements.map(|data| tails::agreements(&bundle, backend, data, options.threads));
+            Ok((proved, tails, agreements.transpose()?.unwrap_or_default()))
+        };
         let spinner = output::spinner("proving");
         let proved = self.backend.candidates(None)?.first_that_runs(ExportError::refused_by_backend, attempt);
         spinner.finish_and_clear();
-        let (verification, _) = proved.map_err(explain)?;
-        let holds = verification.holds();
+        let ((verification, tails, agreements), _) = proved.map_err(explain)?;
+        let holds = verification.holds() && tails.holds();
         if self.json {
             output::json(&json!({
                 "schema_version": 1,
                 "bundle": {"name": bundle.manifest().name, "identity": bundle.identity()},
                 "source_matches": source_matches, "holds": holds, "proof": verification,
+                "tail_proof": Some(&tails).filter(|tails| !tails.tails.is_empty()),
+                "agreements": agreements,
             }))?;
         } else {
             output::text(sentence(&verification))?;
+            if !tails.tails.is_empty() {
+                output::text(tail_sentence(&tails))?;
+            }
+            if !agreements.is_empty() {
+                output::text(agreement_table(&agreements))?;
+            }
         }
         Ok(if holds { Status::Done } else { Status::NotHeld })
     }
@@ -84,6 +107,16 @@ pub fn sentence(proof: &Verification) -> String {
     format!(
         "composed segments {verdict} the whole network on {} random images ({} {}): largest difference {:.1e} at exit {}, \
          tolerance {:.0e}",
+        proof.images, proof.backend.name, proof.backend.provider, worst.1, worst.0, proof.tolerance
+    )
+}
+
+/// A proof of tails in one sentence.
+pub fn tail_sentence(proof: &TailVerification) -> String {
+    let worst = proof.worst().map_or((0, 0.0), |worst| (worst.cut, worst.largest()));
+    let (count, verdict) = (proof.tails.len(), if proof.holds() { "answer as" } else { "DO NOT ANSWER AS" });
+    format!(
+        "{count} tails {verdict} the segments on {} random images ({} {}): largest difference {:.1e} at cut {}, tolerance {:.0e}",
         proof.images, proof.backend.name, proof.backend.provider, worst.1, worst.0, proof.tolerance
     )
 }

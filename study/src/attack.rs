@@ -17,7 +17,7 @@ mod universal;
 pub use ascent::{Ascent, Decay, Start};
 pub use ball::{Ball, BallError, Norm};
 pub use deepsloth::{deepsloth, universal_deepsloth};
-pub use early::{C, Distance, Early, EarlyMode, Keep, Origin};
+pub use early::{C, Distance, Early, EarlyMode, EarlyStart, Keep, KeepError};
 pub use evaluation::Evaluation;
 pub use fgsm::fgsm;
 pub use mi_fgsm::mi_fgsm;

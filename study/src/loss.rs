@@ -5,7 +5,7 @@ mod early;
 mod uniform;
 
 pub use cross_entropy::{Aim, CrossEntropy};
-pub use early::{EarlyExits, EarlyLoss};
+pub use early::{EarlyExits, EarlyLoss, Rivals};
 pub use uniform::TowardsUniform;
 
 /// Logits of every exit for one image, shape `[exits, classes]`.

@@ -1,13 +1,16 @@
 //! An attack as asked for: every setting by name, those left out as published.
 
+mod early;
+mod label;
+
 use offramp_runtime::policy::{PolicyError, PolicySpec};
 use serde::{Deserialize, Serialize};
 
 use crate::attack::{
-    Ascent, Attack, Ball, BallError, EarlyMode, Norm, PgdOptions, Universal, deepsloth, fgsm, mi_fgsm, pgd,
-    universal_deepsloth,
+    Ascent, Attack, Ball, BallError, Distance, EarlyMode, EarlyStart, Keep, Norm, PgdOptions, Universal,
+    deepsloth, fgsm, mi_fgsm, pgd, universal_deepsloth,
 };
-use crate::loss::{Aim, CrossEntropy, EarlyExits, EarlyLoss, Loss, TowardsUniform};
+use crate::loss::{Aim, CrossEntropy, EarlyExits, EarlyLoss, Loss, Rivals, TowardsUniform};
 
 /// The attacks that there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -80,6 +83,27 @@ pub struct Method {
     /// Which Early Attack; as coded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<EarlyMode>,
+    /// Where the Early Attack's search starts; as in the mode, like all of the Early Attack's below.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<EarlyStart>,
+    /// How it takes the distance from the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distance: Option<Distance>,
+    /// Exits that its loss drives the label's confidence down at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_exits: Option<EarlyExits>,
+    /// Labels that the final exit's label is to lead over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rivals: Option<Rivals>,
+    /// Which iterate is its result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<Keep>,
+    /// Whether the network sees every iterate as 8 bits would store it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rounding: Option<bool>,
+    /// Adam's, whose parameter is `w` of `(tanh w + 1) / 2`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learning_rate: Option<f32>,
     /// DeepSloth crafts one perturbation for all images.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub universal: bool,
@@ -178,6 +202,13 @@ impl Method {
             alpha: None,
             c: None,
             mode: None,
+            start: None,
+            distance: None,
+            loss_exits: None,
+            rivals: None,
+            keep: None,
+            rounding: None,
+            learning_rate: None,
             universal: false,
             seed: 0,
         }
@@ -224,12 +255,9 @@ impl Method {
                 Prepared { walk: per_image(walk), loss: Box::new(TowardsUniform) }
             }
             Kind::Early => {
-                let alpha = self.alpha.unwrap_or(1.0);
-                let mut attack = self.mode.unwrap_or_default().attack(alpha, self.seed);
-                attack.c = self.c.unwrap_or(attack.c);
-                attack.iterations = self.iterations.unwrap_or(attack.iterations);
-                // Success is the paper's, whatever the mode minimises.
-                let loss = EarlyLoss { alpha, exits: EarlyExits::Early, rivals: None };
+                let attack = self.early();
+                // Success is the paper's, whatever is minimised.
+                let loss = EarlyLoss { exits: EarlyExits::Early, rivals: Rivals::All, ..attack.loss };
                 Prepared { walk: Walk::PerImage(Box::new(attack)), loss: Box::new(loss) }
             }
         })
@@ -254,6 +282,9 @@ impl Method {
         let early = kind == Kind::Early;
         if (self.alpha.is_some() || self.c.is_some() || self.mode.is_some()) && !early {
             return foreign("alpha, c or mode", "early");
+        }
+        if let Some((setting, _)) = self.pieces().next().filter(|_| !early) {
+            return foreign(setting, "early");
         }
         if self.universal && kind != Kind::Deepsloth {
             return foreign("universal perturbation", "deepsloth");
@@ -287,13 +318,19 @@ impl Method {
         };
         above_zero("step", self.step)?;
         above_zero("c", self.c)?;
+        above_zero("learning rate", self.learning_rate)?;
         if let Some(alpha) = self.alpha
             && !(alpha >= 0.0 && alpha.is_finite())
         {
             let expected = "a number from 0";
             return Err(MethodError::Range { setting: "alpha", expected, found: alpha.to_string() });
         }
-        for (setting, count) in [("iterations", self.iterations), ("restarts", self.restarts)] {
+        let rivals = match self.rivals {
+            Some(Rivals::First(classes)) => Some(classes),
+            _ => None,
+        };
+        let counts = [("iterations", self.iterations), ("restarts", self.restarts), ("rivals", rivals)];
+        for (setting, count) in counts {
             if count == Some(0) {
                 return Err(MethodError::Range { setting, expected: "1 or more", found: "0".to_owned() });
             }

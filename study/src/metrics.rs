@@ -5,12 +5,12 @@
 //! no early exit) is a cell that says why, never a zero.
 
 pub mod accuracy;
-pub mod alpha;
 pub mod change_of_exit;
 mod comparison;
 pub mod confirmation;
 pub mod curve;
 mod drawing;
+pub mod early_attack;
 pub mod early_success;
 pub mod efficacy;
 pub mod first_flip;
@@ -31,7 +31,7 @@ use crate::findings::Findings;
 
 /// What the comparisons tell without further input; accuracy against cost is by thresholds on `measure`.
 ///
-/// Not in it: alpha sweeps ([`alpha`]), policy replay ([`policies`]), what was measured
+/// Not in it: the Early Attack's settings ([`early_attack`]), policy replay ([`policies`]), what was measured
 /// ([`latency`]) and what was confirmed ([`confirmation`]).
 pub fn findings(comparisons: &[Comparison<'_>], measure: Measure) -> Findings {
     let mut tables = vec![

@@ -3,14 +3,15 @@
 
 mod toy;
 
-use offramp_models::dataset::{self, Chw, OpenOptions};
+use offramp_models::dataset::{self, Chw, DataError, Dataset, OpenOptions, Picture, Samples};
 use offramp_runtime::confidence::{Measure, Threshold};
 use offramp_runtime::policy::PolicySpec;
-use offramp_study::adversarial::{Craft, Labels, craft};
+use offramp_study::adversarial::{Craft, CraftError, Labels, craft};
 use offramp_study::attack::{
-    Attack, AttackError, Ball, Batch, Early, EarlyMode, Keep, Norm, Origin, PgdOptions, fgsm, mi_fgsm, pgd,
+    Attack, AttackError, Ball, Batch, Distance, Early, EarlyMode, EarlyStart, Keep, Norm, PgdOptions, fgsm,
+    mi_fgsm, pgd,
 };
-use offramp_study::loss::{Aim, CrossEntropy, EarlyExits, EarlyLoss, Logits, Loss, TowardsUniform};
+use offramp_study::loss::{Aim, CrossEntropy, EarlyExits, EarlyLoss, Logits, Loss, Rivals, TowardsUniform};
 use offramp_study::method::{Kind, Method, MethodError, Target, Walk};
 use offramp_study::oracle::{Oracle, OracleError};
 use toy::{CLASSES, EXITS, SAMPLES, Toy, pixels};
@@ -41,7 +42,7 @@ fn mean_loss(loss: &dyn Loss, pixels: &[f32], labels: &[usize]) -> f64 {
 
 fn losses() -> Vec<(&'static str, Box<dyn Loss>)> {
     let policy = PolicySpec::confidence(Measure::MaxSoftmax, Threshold::new(0.6).unwrap());
-    let early = |alpha, exits| Box::new(EarlyLoss { alpha, exits, rivals: None });
+    let early = |alpha, exits| Box::new(EarlyLoss { alpha, exits, rivals: Rivals::All });
     vec![
         ("final", Box::new(CrossEntropy::new(Aim::Final))),
         ("exits", Box::new(CrossEntropy::new(Aim::Exits(vec![0, 2])))),
@@ -231,6 +232,70 @@ fn a_batch_fixed_above_one_is_named_whatever_batch_is_asked_for() {
     }
 }
 
+/// Pictures of the toy network, labelled.
+struct Labelled(Vec<f32>, Vec<usize>);
+
+impl Dataset for Labelled {
+    fn len(&self) -> usize {
+        self.1.len()
+    }
+
+    fn label(&self, image: usize) -> Option<usize> {
+        self.1.get(image).copied()
+    }
+
+    fn read(&self, image: usize, into: &mut Picture) -> Result<(), DataError> {
+        let samples = self.0[image * SAMPLES..(image + 1) * SAMPLES].to_vec();
+        *into = Picture::new(SHAPE, Samples::F32(samples)).unwrap();
+        Ok(())
+    }
+
+    fn class_names(&self) -> Option<&[String]> {
+        None
+    }
+
+    fn describe(&self) -> String {
+        "pictures of the toy network".to_owned()
+    }
+}
+
+const SHAPE: Chw = Chw { channels: 3, height: 2, width: 2 };
+
+/// Passes and what came of PGD with four iterations on ten images, four at once, all but `right` labelled wrongly.
+fn crafted_on_wrong_labels(right: Option<usize>) -> ((usize, usize), Result<Vec<usize>, CraftError>) {
+    let pixels = pixels(10);
+    let answers = answers(&pixels);
+    let label = |(image, answer)| if right == Some(image) { answer } else { (answer + 1) % CLASSES };
+    let data = Labelled(pixels, answers.into_iter().enumerate().map(label).collect());
+    let options = Craft {
+        method: Method { iterations: Some(4), ..Method::new(Kind::Pgd) },
+        policy: PolicySpec::fixed(0),
+        labels: Labels::Data,
+        batch: 4.try_into().unwrap(),
+        crafting: 1.try_into().unwrap(),
+    };
+    let mut oracle = Toy::new();
+    let set = craft(&mut oracle, &data, SHAPE, &options, &mut |_| true);
+    (oracle.passes, set.map(|set| set.images.iter().map(|image| image.index).collect()))
+}
+
+#[test]
+fn that_there_is_nothing_to_attack_is_told_before_the_first_gradient() {
+    let (passes, refused) = crafted_on_wrong_labels(None);
+    assert!(matches!(refused, Err(CraftError::NothingToAttack { images: 10 })), "{refused:?}");
+    assert_eq!(passes, (3, 0), "one look at each batch");
+}
+
+#[test]
+fn benign_images_are_asked_about_once_wherever_the_first_to_attack_is() {
+    for right in 0..10 {
+        let (passes, images) = crafted_on_wrong_labels(Some(right));
+        assert_eq!(images.unwrap(), (0..10).collect::<Vec<_>>());
+        // Benign, four steps, before rounding, as stored.
+        assert_eq!(passes, (3 * (1 + 4 + 2), 3 * 4), "{right}");
+    }
+}
+
 #[test]
 fn iterations_without_end_are_counted_up_to_where_numbers_end() {
     let options =
@@ -283,9 +348,9 @@ fn the_uniform_loss_takes_early_exits_their_confidence() {
 fn the_early_attack_succeeds_by_its_own_definition_and_keeps_the_nearest() {
     let pixels = pixels(10);
     let labels = answers(&pixels);
-    let loss = EarlyLoss { alpha: 1.0, exits: EarlyExits::Early, rivals: None };
+    let loss = EarlyLoss { alpha: 1.0, exits: EarlyExits::Early, rivals: Rivals::All };
     let base = EarlyMode::Improved.attack(1.0, 1);
-    let base = Early { c: 50.0, iterations: 400, rounded: false, ..base };
+    let base = Early { c: 50.0, iterations: 400, rounding: false, ..base };
     let run = |keep| perturb(&Early { keep, ..base.clone() }, &mut Toy::new(), &pixels, &labels);
     let (first, nearest) = (run(Keep::First), run(Keep::Nearest));
     let success = |found: &[f32]| -> Vec<bool> {
@@ -324,8 +389,57 @@ fn as_coded_starts_in_noise_that_has_nothing_of_the_image() {
     // (tanh w + 1) / 2 of w in [0, 1).
     assert!(first(&dark).iter().all(|x| (0.5..0.881).contains(x)), "{:?}", first(&dark));
     let improved = Early { iterations: 1, ..EarlyMode::Improved.attack(1.0, 4) };
-    assert_eq!(improved.origin, Origin::Image);
+    assert_eq!(improved.start, EarlyStart::Image);
     assert_eq!(perturb(&improved, &mut Toy::new(), &light, &[0]), light);
+}
+
+#[test]
+fn as_coded_piece_by_piece_is_the_other_modes_bit_for_bit() {
+    let pixels = pixels(10);
+    let labels = answers(&pixels);
+    let crafted = |method: Method| {
+        let Walk::PerImage(attack) = method.prepare(EXITS, &PolicySpec::default()).unwrap().walk else {
+            panic!()
+        };
+        perturb(attack.as_ref(), &mut Toy::new(), &pixels, &labels)
+    };
+    let of = |mode| Method { mode: Some(mode), ..Method::new(Kind::Early) };
+    let (coded, published, improved) =
+        (of(EarlyMode::AsCoded), of(EarlyMode::AsPublished), of(EarlyMode::Improved));
+    let pieces_of_published = Method {
+        distance: Some(Distance::Norm),
+        loss_exits: Some(EarlyExits::All),
+        rivals: Some(Rivals::All),
+        keep: Some(Keep::First),
+        ..coded.clone()
+    };
+    let pieces_of_improved = Method {
+        start: Some(EarlyStart::Image),
+        rivals: Some(Rivals::All),
+        keep: Some(Keep::Nearest),
+        rounding: Some(true),
+        iterations: Some(300),
+        ..coded.clone()
+    };
+    assert!(crafted(pieces_of_published) == crafted(published.clone()));
+    assert!(crafted(pieces_of_improved) == crafted(improved.clone()));
+    let alone = [
+        Method { start: Some(EarlyStart::Image), ..coded.clone() },
+        Method { distance: Some(Distance::Squared), ..coded.clone() },
+        Method { distance: Some(Distance::Norm), ..coded.clone() },
+        Method { loss_exits: Some(EarlyExits::All), ..coded.clone() },
+        Method { rivals: Some(Rivals::First(1)), ..coded.clone() },
+        Method { keep: Some(Keep::First), ..coded.clone() },
+        Method { keep: Some(Keep::Nearest), ..coded.clone() },
+        Method { rounding: Some(true), ..coded.clone() },
+        Method { learning_rate: Some(0.1), ..coded.clone() },
+        published,
+        improved,
+    ];
+    let coded = crafted(coded);
+    for method in alone {
+        assert!(crafted(method.clone()) != coded, "{} changes nothing", method.label());
+    }
 }
 
 #[test]
@@ -345,7 +459,11 @@ fn the_published_formula_leaves_the_final_label_to_chance_at_one_over_the_rivals
     let logits: Vec<f32> = [[0.0; CLASSES], [0.0; CLASSES], [2.0, 0.0, 0.0, 0.0]].concat();
     let pull = |alpha, exits| {
         let mut cotangents = vec![0.0; logits.len()];
-        EarlyLoss { alpha, exits, rivals: None }.evaluate(Logits::new(&logits, CLASSES), 0, &mut cotangents);
+        EarlyLoss { alpha, exits, rivals: Rivals::All }.evaluate(
+            Logits::new(&logits, CLASSES),
+            0,
+            &mut cotangents,
+        );
         cotangents[(EXITS - 1) * CLASSES]
     };
     assert!(pull(0.01, EarlyExits::All) < 0.0, "the formula attacks the final label");
@@ -359,6 +477,27 @@ fn settings_that_make_no_attack_are_named() {
     let of = Method::new;
     let cases: Vec<(Method, &str)> = vec![
         (Method { alpha: Some(1.0), ..of(Kind::Pgd) }, "pgd has no alpha, c or mode: it belongs to early"),
+        (Method { start: Some(EarlyStart::Noise), ..of(Kind::Pgd) }, "pgd has no start: it belongs to early"),
+        (
+            Method { distance: Some(Distance::Norm), ..of(Kind::Fgsm) },
+            "fgsm has no distance: it belongs to early",
+        ),
+        (
+            Method { loss_exits: Some(EarlyExits::All), ..of(Kind::MiFgsm) },
+            "mi-fgsm has no loss exits: it belongs to early",
+        ),
+        (Method { rivals: Some(Rivals::All), ..of(Kind::Pgd) }, "pgd has no rivals: it belongs to early"),
+        (
+            Method { keep: Some(Keep::Nearest), ..of(Kind::Deepsloth) },
+            "deepsloth has no keep: it belongs to early",
+        ),
+        (Method { rounding: Some(false), ..of(Kind::Pgd) }, "pgd has no rounding: it belongs to early"),
+        (
+            Method { learning_rate: Some(0.1), ..of(Kind::Pgd) },
+            "pgd has no learning rate: it belongs to early",
+        ),
+        (Method { learning_rate: Some(0.0), ..of(Kind::Early) }, "learning rate is a number above 0, got 0"),
+        (Method { rivals: Some(Rivals::First(0)), ..of(Kind::Early) }, "rivals is 1 or more, got 0"),
         (Method { epsilon: Some(0.0), ..of(Kind::Pgd) }, "epsilon is a number above 0 and at most 1, got 0"),
         (Method { epsilon: Some(8.0), ..of(Kind::Fgsm) }, "epsilon is a number above 0 and at most 1, got 8"),
         (Method { step: Some(f32::NAN), ..of(Kind::Pgd) }, "step is a number above 0, got NaN"),

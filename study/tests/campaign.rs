@@ -297,4 +297,35 @@ fn the_shipped_studies_are_read() {
     assert_eq!((shapes.networks.len(), shapes.policies.len()), (4, 3));
     let cifar = Config::read(&studies.join("cifar10.toml")).unwrap();
     assert_eq!(cifar.methods.iter().filter(|spec| spec.method.alpha.is_some()).count(), 12);
+    let early = Config::read(&studies.join("early-attack.toml")).unwrap();
+    assert_eq!(early.methods.len(), 3 * 6);
+}
+
+#[test]
+fn the_shipped_ablation_switches_one_piece_at_a_time() {
+    let studies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../studies");
+    let ablation = Config::read(&studies.join("early-ablation.toml")).unwrap();
+    let [base, switched @ .., published, improved] = ablation.methods.as_slice() else { panic!() };
+    assert_eq!(base.label, "early as-coded alpha 1");
+    let pieces = switched.iter().map(|spec| {
+        let given = serde_json::to_value(&spec.method).unwrap();
+        let base = serde_json::to_value(&base.method).unwrap();
+        let beside = given.as_object().unwrap().iter().filter(|(key, value)| base.get(key) != Some(value));
+        let [(key, value)] = beside.collect::<Vec<_>>()[..] else { panic!("{}", spec.label) };
+        format!("{key} {value}")
+    });
+    let expected = [
+        "distance \"squared\"",
+        "distance \"norm\"",
+        "loss_exits \"all\"",
+        "rivals \"all\"",
+        "keep \"first\"",
+        "start \"image\"",
+        "keep \"nearest\"",
+        "rounding true",
+        "iterations 300",
+    ];
+    assert_eq!(pieces.collect::<Vec<_>>(), expected);
+    let ends = [published, improved].map(|spec| spec.label.as_str());
+    assert_eq!(ends, ["early as-published alpha 1", "early improved alpha 1"]);
 }

@@ -8,10 +8,11 @@ use offramp_runtime::confidence::{Measure, Threshold};
 use offramp_runtime::policy::{Fallback, PolicySpec, Rule};
 use offramp_runtime::replay::Replay;
 use offramp_runtime::statistics::{Bootstrap, Interval};
+use offramp_study::adversarial::{Crafted, Score, Size, Summary};
 use offramp_study::findings::{Findings, Mark, Table};
-use offramp_study::metrics::alpha::{self, Swept};
 use offramp_study::metrics::change_of_exit::{self, ChangeOfExit};
 use offramp_study::metrics::confirmation::{self, Confirmed, Figures};
+use offramp_study::metrics::early_attack::{self, Setting};
 use offramp_study::metrics::early_success::{self, EarlySuccess};
 use offramp_study::metrics::efficacy::{self, Efficacy};
 use offramp_study::metrics::first_flip::{self, FirstFlip};
@@ -180,13 +181,56 @@ fn an_alpha_sweep_is_drawn_in_the_order_of_alpha() {
         [replay(&[("0! 0! 1!", 1), ("1! 1! 1!", 1)]), replay(&[("0! 0! 1!", 1), ("0! 0! 1!", 1)])];
     let policy = PolicySpec::default();
     let [half, all] = [&half, &all].map(|set| compared(&policy, [&benign, set]));
-    let swept = |alpha, comparison| Swept { series: "improved", alpha, comparison };
-    let sets = [swept(1.0, &all), swept(0.01, &half), swept(0.0, &half)];
-    let table = alpha::table(&sets);
-    assert_eq!([0, 1, 2].map(|row| number(&table, row, "success")), [1.0, 0.5, 0.5]);
-    let figures = alpha::figures(&sets);
+    let of = |series, alpha, comparison| Setting { series, alpha, comparison, crafted: None };
+    let swept = |alpha, comparison| of("improved", alpha, comparison);
+    let single = of("improved start noise", 1.0, &half);
+    let sets = [swept(1.0, &all), swept(0.01, &half), single, swept(0.0, &half)];
+    let table = early_attack::table(&sets);
+    assert_eq!([0, 1, 2, 3].map(|row| number(&table, row, "success")), [1.0, 0.5, 0.5, 0.5]);
+    assert_eq!(text(&table, 2, "settings"), "improved start noise");
+    let figures = early_attack::figures(&sets);
     assert!(figures[0].x.logarithmic);
+    assert_eq!(figures[0].series.len(), 1, "one alpha is no sweep");
     assert_eq!(figures[0].series[0].points, [[0.01, 0.5], [1.0, 1.0]]);
+    assert!(early_attack::figures(&[single]).is_empty());
+}
+
+#[test]
+fn a_setting_of_the_early_attack_shows_what_it_costs_and_what_rounding_takes() {
+    let benign = replay(&[("1! 1! 1!", 1), ("1! 1! 1!", 1)]);
+    let stored = replay(&[("0? 0! 1!", 1), ("1! 1! 1!", 1)]);
+    let policy = PolicySpec::default();
+    let comparison = compared(&policy, [&benign, &stored]);
+    let score = |labels: [usize; 3], exit, reached| {
+        let predicted = labels[exit];
+        Score { labels: labels.to_vec(), exit, predicted, reached: Some(reached) }
+    };
+    // The second image succeeds before rounding only.
+    let crafted = |index, size, reached| Crafted {
+        index,
+        label: Some(1),
+        attacked: 1,
+        size,
+        benign: score([1, 1, 1], 0, false),
+        float: score([0, 0, 1], 1, true),
+        stored: score([0, 0, 1], 1, reached),
+    };
+    let images = [
+        crafted(0, Size { linf: 0.5, l2: 1.0, l1: 4.0 }, true),
+        crafted(1, Size { linf: 0.25, l2: 2.0, l1: 4.0 }, false),
+    ];
+    let summary = Summary::of(&images, 3);
+    let of = |crafted| Setting { series: "as-coded", alpha: 1.0, comparison: &comparison, crafted };
+    let table = early_attack::table(&[of(Some(&summary)), of(None)]);
+    let shown = ["attackable_success_float", "attackable_success", "l2_mean", "linf_mean"];
+    assert_eq!(shown.map(|column| number(&table, 0, column)), [1.0, 0.5, 1.5, 0.375]);
+    let exits = ["mean_exit_benign", "mean_exit_adversarial"];
+    assert_eq!(exits.map(|column| number(&table, 0, column)), [0.0, 0.5]);
+    assert_eq!(text(&table, 0, "policy"), "default");
+    for column in ["attackable_success_float", "l2_mean", "linf_mean"] {
+        assert_eq!(why(&table, 1, column), "the set's manifest is not at hand");
+    }
+    assert_eq!(number(&table, 1, "attackable_success"), 0.5);
 }
 
 #[test]

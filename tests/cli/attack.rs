@@ -81,6 +81,36 @@ fn a_set_is_the_same_whatever_the_batch_and_another_with_another_seed() {
 }
 
 #[test]
+fn pieces_of_the_early_attack_reach_it_and_together_make_another_mode() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = bundle(folder.path());
+    let craft = |name: &str, flags: &[&str]| {
+        let set = folder.path().join(name);
+        let attack =
+            ["attack", text(&bundle), "--method", "early", "--iterations", "3", "--backend", "tract"];
+        let data = ["--input", "shapes:test:2", "-o", text(&set), "--json"];
+        let manifest = json(&[&attack[..], &data, flags].concat());
+        (std::fs::read(set).unwrap(), manifest["method"].clone())
+    };
+    let pieces = ["--start", "image", "--rivals", "all", "--keep", "nearest", "--rounding", "on"];
+    let (together, method) = craft("together.npz", &pieces);
+    let expected = serde_json::json!({
+        "method": "early", "iterations": 3, "start": "image", "rivals": "all", "keep": "nearest", "rounding": true, "seed": 0,
+    });
+    assert_eq!(method, expected);
+    assert!(together == craft("improved.npz", &["--mode", "improved"]).0);
+
+    let pieces = ["--distance", "norm", "--loss-exits", "all", "--rivals", "10", "--keep", "first-after=2"];
+    let rest = ["--learning-rate", "0.5", "--rounding", "off", "--start", "noise"];
+    let (_, method) = craft("others.npz", &[&pieces[..], &rest].concat());
+    let expected = serde_json::json!({
+        "method": "early", "iterations": 3, "start": "noise", "distance": "norm", "loss_exits": "all", "rivals": 10,
+        "keep": "first-after=2", "rounding": false, "learning_rate": 0.5, "seed": 0,
+    });
+    assert_eq!(method, expected);
+}
+
+#[test]
 fn gradient_graphs_in_the_bundle_and_derived_ones_attack_alike() {
     let folder = tempfile::tempdir().unwrap();
     let plain = bundle(folder.path());
@@ -208,6 +238,16 @@ fn what_cannot_be_attacked_is_named() {
         ([&["--method", "pgd", "--epsilon", "-1"], &data[..]].concat(), 2, "0 or more, or a ratio"),
         ([&["--method", "pgd", "--epsilon", "8/0"], &data[..]].concat(), 2, "a ratio like 8/255"),
         ([&["--method", "pgd", "--alpha", "1"], &data[..]].concat(), 2, "pgd has no alpha"),
+        ([&["--method", "pgd", "--start", "image"], &data[..]].concat(), 2, "pgd has no start"),
+        ([&["--method", "fgsm", "--rounding", "off"], &data[..]].concat(), 2, "fgsm has no rounding"),
+        (
+            [&["--method", "early", "--keep", "last"], &data[..]].concat(),
+            2,
+            "expected first, first-after=N or nearest",
+        ),
+        ([&["--method", "early", "--rivals", "0"], &data[..]].concat(), 2, "expected all, or a whole number"),
+        ([&["--method", "early", "--rounding", "true"], &data[..]].concat(), 2, "expected on or off"),
+        ([&["--method", "early", "--learning-rate", "0"], &data[..]].concat(), 2, "a number above 0"),
         ([&["--method", "pgd", "--exits", "9"], &data[..]].concat(), 2, "exits 0 to 5"),
         (
             [&["--method", "pgd", "--exits", "last"], &data[..]].concat(),

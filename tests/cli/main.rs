@@ -5,6 +5,7 @@
 mod attack;
 mod hostile;
 mod messages;
+mod tails;
 mod workflow;
 
 use std::path::{Path, PathBuf};

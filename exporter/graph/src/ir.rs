@@ -112,6 +112,20 @@ pub struct Tensor {
     pub data: Bytes,
 }
 
+impl Tensor {
+    /// float32 elements of `dims`, as many as these say.
+    pub fn float32(dims: &[usize], elements: &[f32]) -> Self {
+        let data: Vec<u8> = elements.iter().flat_map(|element| element.to_le_bytes()).collect();
+        Self { dtype: ElementType::Known(DType::Float32), dims: dims.to_vec(), data: data.into() }
+    }
+
+    /// uint8 elements of `dims`, as many as these say.
+    pub fn uint8(dims: &[usize], elements: &[u8]) -> Self {
+        let data = Bytes::copy_from_slice(elements);
+        Self { dtype: ElementType::Known(DType::Uint8), dims: dims.to_vec(), data }
+    }
+}
+
 /// An element type by its ONNX number (`TensorProto.DataType`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ElementType {

@@ -45,6 +45,16 @@ impl Names {
     }
 }
 
+impl Graph {
+    /// Gives the tensor `from` another name wherever it is mentioned, sub-graphs included: `wish`, or `wish` with a number
+    /// where something bears that name. Returns the new name.
+    pub fn rename(&mut self, from: &str, wish: &str) -> String {
+        let name = Names::of(self).fresh(wish);
+        rename_all(self, &[(from.to_owned(), name.clone())].into_iter().collect());
+        name
+    }
+}
+
 /// Old names to new ones.
 pub(crate) type Renames = FxHashMap<String, String>;
 
@@ -65,5 +75,23 @@ pub(crate) fn rename_all(graph: &mut Graph, renames: &Renames) {
 fn replace(name: &mut String, renames: &Renames) {
     if let Some(new) = renames.get(name) {
         name.clone_from(new);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ir::Attribute;
+    use crate::sample::{graph, names, node};
+
+    #[test]
+    fn a_tensor_is_renamed_in_sub_graphs_too_and_takes_no_name_of_another() {
+        let mut branch = node("If", &["c"], &["y"]);
+        let inner = graph(&[], vec![node("Relu", &["x"], &["z"])], &["z"]);
+        branch.attributes = vec![("then_branch".into(), Attribute::Graph(Box::new(inner)))];
+        let mut graph = graph(&["x", "c"], vec![branch, node("Neg", &["x"], &["w"])], &["y", "w"]);
+        assert_eq!(graph.rename("x", "z"), "z_1");
+        assert_eq!(names(&graph.inputs), ["z_1", "c"]);
+        assert_eq!(graph.nodes[1].inputs, ["z_1"]);
+        assert_eq!(graph.nodes[0].subgraphs().next().unwrap().nodes[0].inputs, ["z_1"]);
     }
 }

@@ -186,10 +186,40 @@ proptest! {
         }
         let fused = fuse(&parts[cut..]).unwrap();
         let inputs: Vec<String> = fused.graph.inputs.iter().map(|input| input.name.clone()).collect();
-        let tail = extract(&whole, &inputs, &exits[cut..], FLOATS).unwrap();
-        interpret(&tail.graph, &mut values);
-        let composed: Vec<f64> = exits.iter().map(|exit| values[exit]).collect();
-        prop_assert_eq!(composed, logits(&whole, &exits));
+        let made: BTreeSet<&String> = parts[cut..].iter().flat_map(|part| &part.graph.outputs).map(|info| &info.name).collect();
+        let taken = parts[cut..].iter().flat_map(|part| &part.graph.inputs).map(|info| &info.name);
+        let crossing: BTreeSet<&String> = taken.filter(|name| !made.contains(name)).collect();
+        prop_assert_eq!(inputs.iter().collect::<BTreeSet<_>>(), crossing);
+        let later: BTreeSet<&String> = exits[cut..].iter().collect();
+        let extracted = extract(&whole, &inputs, &exits[cut..], FLOATS).unwrap();
+        for tail in [&fused, &extracted] {
+            prop_assert_eq!(tail.graph.outputs.iter().map(|info| &info.name).collect::<BTreeSet<_>>(), later.clone());
+            let mut values = values.clone();
+            interpret(&tail.graph, &mut values);
+            let composed: Vec<f64> = exits.iter().map(|exit| values[exit]).collect();
+            prop_assert_eq!(composed, logits(&whole, &exits));
+        }
+    }
+
+    /// An input under another name, as where something is put before a graph, changes nothing either.
+    #[test]
+    fn a_renamed_input_is_the_same_input(plan in plan(), cut in any::<prop::sample::Index>()) {
+        let (whole, exits) = plan.build();
+        let parts = partition(&whole, &exits, FLOATS).unwrap();
+        let cut = cut.index(parts.len());
+        let mut values = image(&whole.graph);
+        for part in &parts[..cut] {
+            interpret(&part.graph, &mut values);
+        }
+        let mut tail = fuse(&parts[cut..]).unwrap();
+        let mut given = Values::new();
+        for input in tail.graph.inputs.clone() {
+            // A name that many of these graphs have.
+            given.insert(tail.graph.rename(&input.name, "t0"), values[&input.name]);
+        }
+        interpret(&tail.graph, &mut given);
+        let found: Vec<f64> = exits[cut..].iter().map(|exit| given[exit]).collect();
+        prop_assert_eq!(found, &logits(&whole, &exits)[cut..]);
     }
 
     #[test]

@@ -9,8 +9,6 @@ use offramp_graph::Index;
 use offramp_graph::ir::{Attribute, ElementType, Graph, Initializer, Model, Node, Tensor};
 use offramp_models::DType;
 
-use super::emitter::floats;
-
 /// Puts every batch normalisation into its convolution, where nothing else needs what the convolution gives.
 pub(super) fn absorb(model: &mut Model) {
     let graph = &mut model.graph;
@@ -97,7 +95,7 @@ fn merged(conv: &Node, norm: &Node, constants: &HashMap<String, Tensor>) -> Opti
     let shifted =
         |at: usize| ((f64::from(bias[at]) - f64::from(mean[at])) * factors[at] + f64::from(shift[at])) as f32;
     let shifted: Vec<f32> = (0..outputs).map(shifted).collect();
-    Some((floats(&weights.dims, &scaled), floats(&[outputs], &shifted)))
+    Some((Tensor::float32(&weights.dims, &scaled), Tensor::float32(&[outputs], &shifted)))
 }
 
 /// `scale / sqrt(variance + bn_epsilon)` per channel.

@@ -79,12 +79,6 @@ impl Emitter {
     }
 }
 
-/// A float32 tensor of `dims`; `elements` are as many as these say.
-pub(super) fn floats(dims: &[usize], elements: &[f32]) -> Tensor {
-    let data: Vec<u8> = elements.iter().flat_map(|element| element.to_le_bytes()).collect();
-    Tensor { dtype: ElementType::Known(DType::Float32), dims: dims.to_vec(), data: data.into() }
-}
-
 /// An int64 tensor of `dims`; `elements` are as many as these say.
 pub(super) fn ints(dims: &[usize], elements: &[i64]) -> Tensor {
     let data: Vec<u8> = elements.iter().flat_map(|element| element.to_le_bytes()).collect();

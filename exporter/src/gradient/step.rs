@@ -6,7 +6,7 @@ use offramp_graph::shape::{Extent, ShapeError, TensorShape};
 use offramp_models::DType;
 
 use super::GradientError;
-use super::emitter::{Attributes, Emitter, floats, ints, target};
+use super::emitter::{Attributes, Emitter, ints, target};
 use super::forward::Forward;
 
 /// A node whose outputs' cotangents are complete.
@@ -220,12 +220,12 @@ impl<'a> Step<'a> {
 
     /// A constant of one float32 that stretches over anything.
     pub fn scalar(&mut self, value: f32) -> String {
-        self.emitter.constant(floats(&[], &[value]))
+        self.emitter.constant(Tensor::float32(&[], &[value]))
     }
 
     /// A constant of float32.
     pub fn floats(&mut self, dims: &[usize], elements: &[f32]) -> String {
-        self.emitter.constant(floats(dims, elements))
+        self.emitter.constant(Tensor::float32(dims, elements))
     }
 
     /// A constant list of whole numbers.

@@ -69,7 +69,7 @@ pub enum DataError {
         /// The file.
         path: PathBuf,
         /// The array.
-        array: String,
+        array: Box<str>,
     },
     /// An array of the wrong form.
     #[error("array \"{array}\" of {} cannot be used", path.display())]
@@ -77,7 +77,7 @@ pub enum DataError {
         /// The file.
         path: PathBuf,
         /// The array.
-        array: String,
+        array: Box<str>,
         /// Why.
         source: NpyError,
     },

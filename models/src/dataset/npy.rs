@@ -84,7 +84,7 @@ pub enum NpyError {
     #[error("its shape is {found:?}, expected {expected:?}")]
     Extents {
         /// What would fit.
-        expected: Vec<usize>,
+        expected: Box<[usize]>,
         /// Extents.
         found: Vec<usize>,
     },

@@ -23,7 +23,7 @@ pub(super) fn open(path: &Path, limit: usize) -> Result<Stack, DataError> {
     let file = regular::open(path).map_err(read)?;
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(refused)?;
     let Some((images, shape, samples)) = array(&mut archive, path, "x", |array| array.images(limit))? else {
-        return Err(DataError::NoArray { path: path.to_owned(), array: "x".to_owned() });
+        return Err(DataError::NoArray { path: path.to_owned(), array: "x".into() });
     };
     let labels = array(&mut archive, path, "y", |array| array.labels(limit))?;
     let name = path.display().to_string();
@@ -87,7 +87,7 @@ impl ArchiveReader {
         read: impl FnOnce(Array<'_>) -> Result<T, NpyError>,
     ) -> Result<T, DataError> {
         let found = array(&mut self.archive, &self.path, name, read)?;
-        found.ok_or_else(|| DataError::NoArray { path: self.path.clone(), array: name.to_owned() })
+        found.ok_or_else(|| DataError::NoArray { path: self.path.clone(), array: name.into() })
     }
 }
 
@@ -105,7 +105,7 @@ fn array<T>(
     };
     let (declared, compressed) = (entry.size(), entry.compressed_size());
     let array = Array::begin(&mut entry, declared, compressed).and_then(read);
-    let refused = |source| DataError::Array { path: path.to_owned(), array: name.to_owned(), source };
+    let refused = |source| DataError::Array { path: path.to_owned(), array: name.into(), source };
     array.map(Some).map_err(refused)
 }
 
@@ -168,7 +168,7 @@ impl<'a> Array<'a> {
             return Err(NpyError::Type { expected: npy::descr(dtype), found: self.header.descr });
         }
         if self.header.shape != shape {
-            return Err(NpyError::Extents { expected: shape.to_vec(), found: self.header.shape });
+            return Err(NpyError::Extents { expected: shape.into(), found: self.header.shape });
         }
         self.check_length(dtype.size() as u64)?;
         let count = shape.iter().product::<usize>() * dtype.size();

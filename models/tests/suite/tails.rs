@@ -36,7 +36,10 @@ fn what_crosses_a_cut_is_what_later_segments_take_the_image_first() {
     assert_eq!(logits.iter().map(|spec| spec.name.as_str()).collect::<Vec<_>>(), ["logits1"]);
 }
 
-const FILES: [(&str, &str); 7] = [
+/// File and kind.
+type Listed = (&'static str, &'static str);
+
+const FILES: [Listed; 7] = [
     ("tails/1.u8.onnx", Extra::TAIL),
     ("tails/1.u8.canary.npz", Extra::CANARY),
     ("wire/1.u8.onnx", Extra::WIRE),
@@ -46,8 +49,8 @@ const FILES: [(&str, &str); 7] = [
     ("tails/1.f32.canary.npz", Extra::CANARY),
 ];
 
-fn listed(files: &[(&str, &str)]) -> Manifest {
-    let extra = |(file, kind): &(&str, &str)| Extra {
+fn listed(files: &[Listed]) -> Manifest {
+    let extra = |(file, kind): &Listed| Extra {
         file: (*file).to_owned(),
         sha256: Sha256::of(file.as_bytes()),
         kind: (*kind).to_owned(),
@@ -58,7 +61,7 @@ fn listed(files: &[(&str, &str)]) -> Manifest {
 }
 
 /// A bundle whose tails hold their own names.
-fn bundle(files: &[(&str, &str)]) -> TempDir {
+fn bundle(files: &[Listed]) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let network = listed(files);
     for folder in ["segments", "policies", "tails", "wire"] {
@@ -126,7 +129,7 @@ fn segments_are_not_looked_at_for_tails() {
 
 #[test]
 fn extras_that_make_no_tails_are_refused_by_name() {
-    let refusal = |change: &dyn Fn(&mut Vec<(&'static str, &'static str)>)| {
+    let refusal = |change: &dyn Fn(&mut Vec<Listed>)| {
         let mut files = FILES.to_vec();
         change(&mut files);
         listed(&files).tails().unwrap_err().to_string()
@@ -141,7 +144,11 @@ fn extras_that_make_no_tails_are_refused_by_name() {
         renamed("tails/2.f32.onnx"),
         "the tail \"tails/2.f32.onnx\" begins at cut 2, the network has cuts 0 to 1"
     );
-    let without = |at: usize| refusal(&move |files| drop(files.remove(at)));
+    let without = |at: usize| {
+        refusal(&move |files| {
+            files.remove(at);
+        })
+    };
     assert_eq!(without(1), "the tail \"tails/1.u8.onnx\" comes without \"tails/1.u8.canary.npz\"");
     assert_eq!(without(2), "the tail \"tails/1.u8.onnx\" comes without \"wire/1.u8.onnx\"");
     assert_eq!(without(3), "\"tails/0.f32.canary.npz\" of kind canary belongs to no tail");

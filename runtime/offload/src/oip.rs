@@ -1,11 +1,9 @@
-//! The Open Inference Protocol, version 2: the code that `proto/open_inference.proto` gives, and the names that this project's
-//! own server and client add to it. No peer needs to know them.
+//! The Open Inference Protocol, version 2: the code that `proto/open_inference.proto` gives, how its messages are read, and the
+//! names that this project's own server and client add to it. No peer needs to know them.
 
-#[expect(
-    missing_docs,
-    clippy::allow_attributes,
-    reason = "generated; a test holds it against its definition"
-)]
+pub mod codec;
+#[rustfmt::skip]
+#[expect(missing_docs, clippy::allow_attributes, reason = "generated; a test holds it against its definition")]
 mod inference;
 
 pub use inference::*;

@@ -1,1 +1,372 @@
-//! To be written.
+//! The part of a network after a cut, for devices that ask.
+//!
+//! A [`Server`] speaks the Open Inference Protocol. It runs whole batches to the end and keeps nothing of them: what is
+//! asked, of whom and when is the client's policy. The network's work is done on tokio's threads, a model's on one thread
+//! of its own, with the device's backends; between the two lies a queue per model.
+//!
+//! | step | where |
+//! |---|---|
+//! | accept, make room, close who brings nothing | `connection` |
+//! | token, deadline, size of the message | `gate`, `inbound` |
+//! | model, tensors, shapes, bytes | `service`, `request` |
+//! | wait, earliest deadline first | `queue` |
+//! | run together, answer | `worker`, `engine` |
+
+mod config;
+mod connection;
+mod contents;
+mod engine;
+mod gate;
+mod inbound;
+mod metrics;
+mod model;
+mod pace;
+mod queue;
+mod refusal;
+mod request;
+mod scrape;
+mod service;
+mod tls;
+mod tokens;
+mod worker;
+
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use offramp_models::Causes;
+use offramp_runtime::backend::RunError;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::timeout_at;
+use tonic::codec::CompressionEncoding;
+use tonic::service::Routes;
+use tonic::transport::ServerTlsConfig;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+use tracing::{info, warn};
+
+pub use config::{Admission, Batching, Config, TlsFiles};
+pub use model::{Model, ModelError, Signature};
+pub use tokens::TokenError;
+
+use crate::oip::grpc_inference_service_server::{GrpcInferenceServiceServer, SERVICE_NAME};
+use connection::{Listener, Seats};
+use gate::Gate;
+use inbound::Receiving;
+use metrics::Metrics;
+use queue::Limits;
+use scrape::Scrape;
+use service::Models;
+use tokens::Tokens;
+use worker::{Ended, Worker};
+
+/// How often a file of tokens is looked at.
+const REFRESH: Duration = Duration::from_secs(1);
+/// How often draining looks whether it is done.
+const TICK: Duration = Duration::from_millis(5);
+/// Silence after which a client is asked whether it is still there, and how long it may take to say so.
+const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
+/// Connections that may read metrics at once.
+const SCRAPERS: usize = 16;
+
+/// A server that listens, with its models ready to run.
+pub struct Server {
+    config: Config,
+    inference: Listening,
+    scraping: Option<Listening>,
+    tls: Option<ServerTlsConfig>,
+    tokens: Option<Arc<Tokens>>,
+    models: Arc<Models>,
+    metrics: Arc<Metrics>,
+    ended: Vec<Ended>,
+}
+
+/// What draining came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Requests that were under way and got no answer within the time for it.
+    pub unanswered: usize,
+}
+
+/// A server that cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The address is taken, or not this machine's.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// There is nothing to serve.
+    #[error("no model to serve")]
+    NoModels,
+    /// Two models of one name.
+    #[error("two models are called \"{model}\"")]
+    Twice {
+        /// The name.
+        model: String,
+    },
+    /// A model cannot be wired or run.
+    #[error("model \"{model}\" does not run")]
+    Model {
+        /// The model's name.
+        model: String,
+        /// Why.
+        source: RunError,
+    },
+    /// A model's thread cannot be started, or broke down when it ran the model first.
+    #[error("the thread of model \"{model}\" does not run")]
+    Thread {
+        /// The model's name.
+        model: String,
+        /// Why, unless it broke down.
+        source: Option<io::Error>,
+    },
+    /// A certificate or key cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Certificate, key or authority are not what they should be.
+    #[error("the certificates cannot be used")]
+    Tls(#[source] tonic::transport::Error),
+    /// The file of tokens cannot be used.
+    #[error(transparent)]
+    Tokens(#[from] TokenError),
+    /// The asynchronous runtime cannot be started.
+    #[error("cannot start the network's threads")]
+    Runtime(#[source] io::Error),
+    /// The transport failed.
+    #[error("the server ended by itself")]
+    Transport(#[source] Option<tonic::transport::Error>),
+}
+
+/// A socket and its address.
+struct Listening {
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+impl Listening {
+    fn bind(address: SocketAddr) -> Result<Self, ServeError> {
+        let bind = || {
+            let socket = TcpListener::bind(address)?;
+            socket.set_nonblocking(true)?;
+            Ok(Self { address: socket.local_addr()?, socket })
+        };
+        bind().map_err(|source| ServeError::Listen { address, source })
+    }
+
+    fn listen(self, seats: Arc<Seats>, introduction: Duration) -> Result<Listener, ServeError> {
+        let Self { socket, address } = self;
+        let tcp = tokio::net::TcpListener::from_std(socket);
+        let tcp = tcp.map_err(|source| ServeError::Listen { address, source })?;
+        Ok(Listener::new(tcp, seats, introduction))
+    }
+}
+
+impl Server {
+    /// Takes the addresses, reads secrets, starts a thread per model and runs each of them once. Connections are
+    /// answered from [`Server::serve_until`] on.
+    ///
+    /// # Errors
+    /// [`ServeError`], before anybody has been answered.
+    pub fn bind(config: Config, models: Vec<Model>) -> Result<Self, ServeError> {
+        if models.is_empty() {
+            return Err(ServeError::NoModels);
+        }
+        let inference = Listening::bind(config.listen)?;
+        let scraping = config.metrics.map(Listening::bind).transpose()?;
+        let tls = tls::read(&config)?;
+        // Whether the files hold what they should shows when the transport takes them.
+        if let Some(tls) = &tls {
+            tonic::transport::Server::builder().tls_config(tls.clone()).map_err(ServeError::Tls)?;
+        }
+        let tokens = config.tokens.as_deref().map(Tokens::open).transpose()?.map(Arc::new);
+        let metrics = Metrics::new();
+        let (models, ended) = start(&config, models, &metrics)?;
+        Ok(Self { config, inference, scraping, tls, tokens, models, metrics, ended })
+    }
+
+    /// Where requests come in.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.inference.address
+    }
+
+    /// Where Prometheus reads.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.scraping.as_ref().map(|scraping| scraping.address)
+    }
+
+    /// Names of the models, sorted.
+    pub fn models(&self) -> impl Iterator<Item = &str> {
+        self.models.names()
+    }
+
+    /// [`Server::serve_until`] on threads of its own, until it is done.
+    ///
+    /// # Errors
+    /// As [`Server::serve_until`]; `Runtime` when the threads cannot be started.
+    pub fn run(self, shutdown: impl Future<Output = ()>) -> Result<Drained, ServeError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("network").enable_all().build();
+        let runtime = runtime.map_err(ServeError::Runtime)?;
+        let drained = runtime.block_on(self.serve_until(shutdown));
+        // Whoever is still connected had the time to leave.
+        runtime.shutdown_background();
+        drained
+    }
+
+    /// Serves until `shutdown` comes, then drains: says that it is not ready, refuses new requests, finishes those under
+    /// way, and closes connections. Must be polled within a tokio runtime.
+    ///
+    /// # Errors
+    /// `Listen` or `Transport` when the system takes the sockets away.
+    pub async fn serve_until(self, shutdown: impl Future<Output = ()>) -> Result<Drained, ServeError> {
+        let Self { config, inference, scraping, tls, tokens, models, metrics, ended } = self;
+        let admission = config.admission;
+        let seats = Seats::new(admission.connections, Arc::clone(&metrics));
+        // Both end with this future, whatever ends it.
+        let (mut serving, mut beside) = (JoinSet::new(), JoinSet::new());
+
+        if let Some(scraping) = scraping {
+            let seats = Seats::new(SCRAPERS, Metrics::new());
+            let listener = scraping.listen(seats, admission.introduction)?;
+            let scrape = Scrape { models: Arc::clone(&models), metrics: Arc::clone(&metrics) };
+            beside.spawn(async move {
+                let server = tonic::transport::Server::builder().accept_http1(true);
+                if let Err(error) = server.serve_with_incoming(scrape, listener).await {
+                    warn!(error = %Causes(&error), "metrics are no longer served");
+                }
+            });
+        }
+        if let Some(tokens) = tokens.clone() {
+            beside.spawn(async move {
+                loop {
+                    tokio::time::sleep(REFRESH).await;
+                    tokens.refresh();
+                }
+            });
+        }
+
+        let mut health = HealthReporter::new();
+        report(&health, &models, ServingStatus::Serving).await;
+        let gate = Gate {
+            routes: routes(&models, &health, admission.message_bytes),
+            tokens,
+            receiving: Receiving::new(admission, Arc::clone(&metrics)),
+            metrics: Arc::clone(&metrics),
+            timeout: admission.deadline,
+        };
+        let mut server = tonic::transport::Server::builder()
+            .max_concurrent_streams(admission.streams)
+            .http2_keepalive_interval(Some(KEEPALIVE.0))
+            .http2_keepalive_timeout(Some(KEEPALIVE.1));
+        if let Some(tls) = tls {
+            server = server.tls_config(tls).map_err(ServeError::Tls)?;
+        }
+        let listener = inference.listen(Arc::clone(&seats), admission.introduction)?;
+        let (close, closing) = oneshot::channel::<()>();
+        // Closed either way: the sender is gone when this server is.
+        let closing = async { drop(closing.await) };
+        serving.spawn(server.serve_with_incoming_shutdown(gate, listener, closing));
+
+        tokio::select! {
+            () = shutdown => {}
+            ended = serving.join_next() => {
+                let error = ended.and_then(Result::ok).and_then(Result::err);
+                return Err(ServeError::Transport(error));
+            }
+        }
+
+        let until = Instant::now() + config.drain;
+        info!(under_way = models.under_way(), "draining");
+        metrics.draining.set(1);
+        models.drain();
+        report(&health, &models, ServingStatus::NotServing).await;
+        // Long enough for those who are connected to hear of it.
+        tokio::time::sleep(config.drain / 10).await;
+        while models.under_way() > 0 && Instant::now() < until {
+            tokio::time::sleep(TICK).await;
+        }
+        let unanswered = models.under_way();
+        // Those who watch the health would never leave.
+        for service in services(&models) {
+            health.clear_service_status(service).await;
+        }
+        let _closed = close.send(());
+        let _late = timeout_at(until.into(), serving.join_next()).await;
+        seats.clear();
+        for worker in models.workers() {
+            worker.queue.close();
+        }
+        for ended in ended {
+            let _late = timeout_at(until.into(), ended).await;
+        }
+        match unanswered {
+            0 => info!("drained"),
+            _ => warn!(unanswered, "the time to drain is over"),
+        }
+        Ok(Drained { unanswered })
+    }
+}
+
+/// Starts the models' threads together and waits until all have run.
+fn start(
+    config: &Config,
+    models: Vec<Model>,
+    metrics: &Arc<Metrics>,
+) -> Result<(Arc<Models>, Vec<Ended>), ServeError> {
+    let Batching { images, delay, waiting } = config.batching;
+    let limits = Limits { images: images.max(1), joins: true, delay, waiting };
+    let mut served = Models::new(Arc::clone(metrics));
+    let (mut warm, mut ended) = (Vec::new(), Vec::new());
+    for model in models {
+        let name = model.signature().name.clone();
+        let (worker, is_warm, has_ended) = Worker::start(model, limits, metrics.of(&name))
+            .map_err(|source| ServeError::Thread { model: name.clone(), source: Some(source) })?;
+        if !served.add(worker) {
+            return Err(ServeError::Twice { model: name });
+        }
+        warm.push((name, is_warm));
+        ended.push(has_ended);
+    }
+    for (model, is_warm) in warm {
+        match is_warm.recv() {
+            Ok(Ok(())) => info!(model, "model ready"),
+            Ok(Err(source)) => return Err(ServeError::Model { model, source }),
+            Err(_) => return Err(ServeError::Thread { model, source: None }),
+        }
+    }
+    Ok((Arc::new(served), ended))
+}
+
+fn routes(models: &Arc<Models>, health: &HealthReporter, message_bytes: usize) -> Routes {
+    let inference = GrpcInferenceServiceServer::from_arc(Arc::clone(models))
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(message_bytes);
+    let health = tonic_health::server::HealthService::from_health_reporter(health.clone());
+    let health = tonic_health::pb::health_server::HealthServer::new(health);
+    Routes::new(inference).add_service(health).prepare()
+}
+
+/// Says of the server and of every model whether requests are taken.
+async fn report(health: &HealthReporter, models: &Models, status: ServingStatus) {
+    for service in services(models) {
+        health.set_service_status(service, status).await;
+    }
+}
+
+/// What can be asked for its health.
+fn services(models: &Models) -> impl Iterator<Item = &str> {
+    ["", SERVICE_NAME].into_iter().chain(models.names())
+}

@@ -9,6 +9,7 @@ fn the_generated_code_is_that_of_the_committed_definition() {
     let files = protox::compile(["open_inference.proto"], [root.join("proto")]).unwrap();
     tonic_prost_build::configure()
         .bytes(".")
+        .codec_path("crate::oip::codec::PartedCodec")
         .emit_rerun_if_changed(false)
         .out_dir(folder.path())
         .compile_fds(files)

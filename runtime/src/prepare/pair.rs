@@ -3,13 +3,10 @@
 //! An engine that optimises both as one graph keeps what crosses in the layout it computes in; prepared one by one,
 //! each would translate at the cut.
 
-use std::path::Path;
-
-use offramp_graph::ir::{ElementType, ValueInfo};
 use offramp_graph::{Model, fuse, stage};
-use offramp_models::DType;
 use offramp_models::partial::Partial;
 
+use super::optimised::{guess, optimised};
 use crate::backend::{Backend, BackendError, EngineError, GraphSource, Origin, Runner, RunnerOptions};
 
 /// One graph of a pair.
@@ -83,17 +80,12 @@ fn as_one(
     threads: Option<usize>,
 ) -> Result<[Box<dyn Runner>; 2], EngineError> {
     let scratch = Partial::folder(&std::env::temp_dir().join(SCRATCH))?;
-    let (fused, optimised) = (scratch.path().join("fused.onnx"), scratch.path().join("optimised.onnx"));
     let mut whole = fuse(&[first.model.clone(), second.model.clone()])?;
     // What only the second takes is nobody's output now.
     let read = |name: &String| first.host_outputs.contains(name) || second.host_outputs.contains(name);
     whole.graph.outputs.retain(|output| read(&output.name));
-    whole.write(&fused)?;
-    let graph = GraphSource { label: "both graphs".to_owned(), origin: Origin::File(&fused) };
-    let saving =
-        RunnerOptions { threads, save_optimised: Some(optimised.clone()), ..RunnerOptions::default() };
-    drop(backend.prepare(&graph, &saving)?);
-    let parts = cut(&optimised, late)?;
+    let model = optimised(&whole, "both graphs", scratch.path(), backend, threads)?;
+    let parts = stage(&model, late, &|tensor| guess(&model, tensor))?;
     let mut runners = Vec::with_capacity(2);
     for (half, (part, file)) in [first, second].into_iter().zip(parts.iter().zip(["first", "second"])) {
         let path = scratch.path().join(file).with_extension("onnx");
@@ -102,42 +94,3 @@ fn as_one(
     }
     <[_; 2]>::try_from(runners).map_err(|_| EngineError::from(offramp_graph::CutError::NoOutputs))
 }
-
-/// The two parts of the graph as the engine optimised it.
-fn cut(optimised: &Path, late: &[String]) -> Result<[Model; 2], EngineError> {
-    let model = Model::read(optimised)?;
-    let stated = |name: &str| {
-        let graph = &model.graph;
-        let mut infos = graph.inputs.iter().chain(&graph.outputs).chain(&graph.value_info);
-        infos.any(|info| info.name == name && info.dtype.is_some())
-    };
-    // The engine does not always state types. Comparisons give booleans, everything else at these cuts is floats; a
-    // wrong guess is an error when the part is loaded.
-    let types = |name: &str| {
-        if stated(name) {
-            return None;
-        }
-        let maker = model.graph.nodes.iter().find(|node| node.outputs.iter().any(|output| output == name));
-        let mut info = ValueInfo::float32(name);
-        if maker.is_some_and(|node| TRUTHS.contains(&node.op.as_str())) {
-            info.dtype = Some(ElementType::Known(DType::Bool));
-        }
-        Some(info)
-    };
-    Ok(stage(&model, late, &types)?)
-}
-
-/// Operators that give booleans.
-const TRUTHS: [&str; 11] = [
-    "And",
-    "Equal",
-    "Greater",
-    "GreaterOrEqual",
-    "IsInf",
-    "IsNaN",
-    "Less",
-    "LessOrEqual",
-    "Not",
-    "Or",
-    "Xor",
-];

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use offramp_graph::ir::ValueInfo;
 use offramp_graph::{Model, fuse, partition};
 use offramp_models::Bundle;
 
 use super::cache::{self, Draft};
+use super::optimised::{self, guess, optimised};
 use super::{Note, PrepareOptions, Progress, Segments, key, load};
-use crate::backend::{Backend, EngineError, GraphSource, Origin, RunnerOptions};
+use crate::backend::{Backend, EngineError};
 use crate::pipeline::Pipeline;
 
 /// Segments of the optimised graph.
@@ -114,37 +114,15 @@ fn cut(
     options: &PrepareOptions,
     draft: &mut Draft,
 ) -> Result<(), EngineError> {
-    let (fused, optimised) = (draft.path().join("fused.onnx"), draft.path().join("optimised.onnx"));
-    let written = {
-        let parts = bundle.manifest().segments.iter().map(|segment| bundle.dir().join(&segment.file));
-        let parts = parts.map(Model::read).collect::<Result<Vec<_>, _>>()?;
-        fuse(&parts)?.write(&fused)?
-    };
-    let graph = GraphSource { label: "all segments".to_owned(), origin: Origin::File(&fused) };
-    let saving = RunnerOptions {
-        threads: options.threads,
-        save_optimised: Some(optimised.clone()),
-        ..RunnerOptions::default()
-    };
-    drop(backend.prepare(&graph, &saving)?);
-    remove(std::iter::once(fused).chain(written.data.map(|data| data.path)))?;
-    write_parts(bundle, draft, &optimised)?;
-    remove(std::iter::once(optimised))?;
-    Ok(())
+    let parts = bundle.manifest().segments.iter().map(|segment| bundle.dir().join(&segment.file));
+    let whole = fuse(&parts.map(Model::read).collect::<Result<Vec<_>, _>>()?)?;
+    write_parts(bundle, draft, &optimised(&whole, "all segments", draft.path(), backend, options.threads)?)?;
+    Ok(std::fs::remove_file(draft.path().join(optimised::FILE))?)
 }
 
-fn write_parts(bundle: &Bundle, draft: &mut Draft, optimised: &Path) -> Result<(), EngineError> {
-    let model = Model::read(optimised)?;
+fn write_parts(bundle: &Bundle, draft: &mut Draft, model: &Model) -> Result<(), EngineError> {
     let logits: Vec<String> = bundle.manifest().exits.iter().map(|exit| exit.logits.clone()).collect();
-    let stated = |name: &str| {
-        let graph = &model.graph;
-        let mut infos = graph.inputs.iter().chain(&graph.outputs).chain(&graph.value_info);
-        infos.any(|info| info.name == name && info.dtype.is_some())
-    };
-    // Operators of the engine's own carry types that the file does not always state; they are made for floats, and a
-    // wrong guess is an error when the part is loaded.
-    let types = |name: &str| (!stated(name)).then(|| ValueInfo::float32(name));
-    for (index, part) in partition(&model, &logits, &types)?.into_iter().enumerate() {
+    for (index, part) in partition(model, &logits, &|tensor| guess(model, tensor))?.into_iter().enumerate() {
         let written = part.write(draft.path().join(format!("{index}.onnx")))?;
         draft.add(&written.path, written.sha256, true);
         if let Some(data) = written.data {
@@ -152,8 +130,4 @@ fn write_parts(bundle: &Bundle, draft: &mut Draft, optimised: &Path) -> Result<(
         }
     }
     Ok(())
-}
-
-fn remove(mut files: impl Iterator<Item = PathBuf>) -> Result<(), EngineError> {
-    Ok(files.try_for_each(std::fs::remove_file)?)
 }

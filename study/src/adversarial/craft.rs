@@ -1,5 +1,6 @@
 //! From a data set to an adversarial set.
 
+use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 
 use offramp_models::dataset::{Chw, DataError, Dataset, Picture, Samples};
@@ -117,7 +118,8 @@ pub enum CraftError {
 /// Crafts a set from `data` with pictures of `shape`; `progress` says whether to go on.
 ///
 /// # Errors
-/// Any [`CraftError`]; `Attack` with `Stopped` inside when `progress` said so.
+/// Any [`CraftError`]; `NothingToAttack` before the first gradient, `Attack` with `Stopped` inside when `progress` said
+/// so.
 pub fn craft(
     oracle: &mut dyn Oracle,
     data: &dyn Dataset,
@@ -155,6 +157,8 @@ pub fn craft(
             Walk::Universal(_) => 0,
         },
     );
+    let of = batches.saturating_mul(per_batch);
+    let mut ahead = workshop.until_attackable(oracle, batch, &mut || progress(Progress { done, of }))?;
     let perturbation = match &prepared.walk {
         Walk::PerImage(_) => None,
         Walk::Universal(universal) => {
@@ -175,7 +179,10 @@ pub fn craft(
     for number in 0..batches {
         let first = number * batch;
         let count = batch.min(data.len() - first);
-        let mut material = workshop.material(oracle, first, count, batch)?;
+        let mut material = match ahead.pop_front() {
+            Some(material) => workshop.with_pixels(material)?,
+            None => workshop.material(oracle, first, count, batch)?,
+        };
         let failed = |source: AttackError| CraftError::Attack {
             first,
             last: first + count - 1,
@@ -187,7 +194,7 @@ pub fn craft(
                 let mut step = || {
                     steps += 1;
                     let done = number.saturating_mul(per_batch).saturating_add(steps);
-                    progress(Progress { done, of: batches.saturating_mul(per_batch) })
+                    progress(Progress { done, of })
                 };
                 attack.perturb(oracle, material.batch(), &mut step).map_err(failed)?
             }
@@ -199,7 +206,7 @@ pub fn craft(
         };
         workshop.take(oracle, &mut material, crafted).map_err(failed)?;
     }
-    workshop.finish()
+    Ok(workshop.set)
 }
 
 /// Images at once: no more than there are, and what the network insists on.
@@ -248,16 +255,8 @@ impl Workshop<'_> {
         batch: usize,
     ) -> Result<Material, CraftError> {
         let samples = self.shape.samples();
-        let mut pixels = Vec::with_capacity(count * samples);
-        for image in first..first + count {
-            self.data.read(image, &mut self.picture)?;
-            let picture = self.resampler.bring_to(&self.picture, self.shape);
-            match picture.map_err(|source| CraftError::Picture { image, source })?.samples() {
-                Samples::U8(bytes) => pixels.extend(bytes.iter().map(|byte| f32::from(*byte) / 255.0)),
-                Samples::F32(floats) => pixels.extend_from_slice(floats),
-            }
-        }
         let indices: Vec<usize> = (first..first + count).collect();
+        let pixels = self.pixels(&indices)?;
         let (mut attacked, mut benign) = (Vec::with_capacity(count), Vec::with_capacity(count));
         let parts = pixels.chunks(batch * samples).zip(indices.chunks(batch));
         for (pixels, indices) in parts {
@@ -276,6 +275,52 @@ impl Workshop<'_> {
             }
         }
         Ok(Material { indices, pixels, attacked, benign })
+    }
+
+    fn pixels(&mut self, indices: &[usize]) -> Result<Vec<f32>, CraftError> {
+        let mut pixels = Vec::with_capacity(indices.len() * self.shape.samples());
+        for &image in indices {
+            self.data.read(image, &mut self.picture)?;
+            let picture = self.resampler.bring_to(&self.picture, self.shape);
+            match picture.map_err(|source| CraftError::Picture { image, source })?.samples() {
+                Samples::U8(bytes) => pixels.extend(bytes.iter().map(|byte| f32::from(*byte) / 255.0)),
+                Samples::F32(floats) => pixels.extend_from_slice(floats),
+            }
+        }
+        Ok(pixels)
+    }
+
+    /// The first batches, up to the first with an image for which the aim does not hold yet; those before it without
+    /// their pixels, for they may be all of the data.
+    fn until_attackable(
+        &mut self,
+        oracle: &mut dyn Oracle,
+        batch: usize,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<VecDeque<Material>, CraftError> {
+        let (mut ahead, images) = (VecDeque::new(), self.data.len());
+        for first in (0..images).step_by(batch) {
+            let count = batch.min(images - first);
+            let mut material = self.material(oracle, first, count, batch)?;
+            if material.benign.iter().any(|score| score.reached != Some(true)) {
+                ahead.push_back(material);
+                return Ok(ahead);
+            }
+            material.pixels = Vec::new();
+            ahead.push_back(material);
+            if !go_on() {
+                let (last, source) = (first + count - 1, Box::new(AttackError::Stopped));
+                return Err(CraftError::Attack { first, last, source });
+            }
+        }
+        Err(CraftError::NothingToAttack { images })
+    }
+
+    fn with_pixels(&mut self, mut material: Material) -> Result<Material, CraftError> {
+        if material.pixels.is_empty() {
+            material.pixels = self.pixels(&material.indices)?;
+        }
+        Ok(material)
     }
 
     fn score(&self, logits: Logits<'_>, label: usize, image: usize) -> Result<Score, OracleError> {
@@ -319,14 +364,6 @@ impl Workshop<'_> {
         }
         self.set.samples.extend_from_slice(&bytes);
         Ok(())
-    }
-
-    fn finish(self) -> Result<AdversarialSet, CraftError> {
-        let images = &self.set.images;
-        if !images.is_empty() && images.iter().all(|image| image.benign.reached == Some(true)) {
-            return Err(CraftError::NothingToAttack { images: images.len() });
-        }
-        Ok(self.set)
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod adam;
 mod distance;
+mod keep;
 mod mode;
 
 use super::evaluation::Evaluation;
@@ -15,11 +16,13 @@ use crate::oracle::Oracle;
 use crate::random;
 use adam::Adam;
 pub use distance::Distance;
+pub use keep::{Keep, KeepError};
 pub use mode::{C, EarlyMode};
 use rand::Rng as _;
+use serde::{Deserialize, Serialize};
 
 /// The Early Attack; labels are the final exit's answers to the benign images.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Early {
     /// What is added, `c` times, to the distance.
     pub loss: EarlyLoss,
@@ -28,37 +31,27 @@ pub struct Early {
     /// Distance from the image.
     pub distance: Distance,
     /// Where the search starts.
-    pub origin: Origin,
+    pub start: EarlyStart,
     /// Which iterate is the result.
     pub keep: Keep,
     /// Shows the network every iterate as 8 bits would store it, and passes its gradient straight through.
-    pub rounded: bool,
+    pub rounding: bool,
     /// Iterations at most, `T`.
     pub iterations: usize,
-    /// Adam's rate.
-    pub rate: f32,
+    /// Adam's.
+    pub learning_rate: f32,
     /// Seed of random starts.
     pub seed: u64,
 }
 
 /// Where the search starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EarlyStart {
     /// `w` drawn evenly from [0, 1): a bright grey noise that has nothing of the image.
     Noise,
     /// The image.
     Image,
-}
-
-/// Which iterate is the result; the last one where none succeeds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keep {
-    /// The first success.
-    First,
-    /// The first success after so many iterations.
-    FirstAfter(usize),
-    /// Of all successes the one nearest to the image in l2.
-    Nearest,
 }
 
 /// Keeps `atanh` finite at black and white.
@@ -77,14 +70,14 @@ struct Search {
 impl Early {
     fn search(&self, batch: Batch<'_>, image: usize, samples: usize) -> Search {
         let pixels = &batch.pixels[image * samples..(image + 1) * samples];
-        let w = match self.origin {
-            Origin::Image => pixels.iter().map(|x| (INSIDE * (2.0 * x - 1.0)).atanh()).collect(),
-            Origin::Noise => {
+        let w = match self.start {
+            EarlyStart::Image => pixels.iter().map(|x| (INSIDE * (2.0 * x - 1.0)).atanh()).collect(),
+            EarlyStart::Noise => {
                 let mut random = random::generator(self.seed, batch.indices[image], 0);
                 pixels.iter().map(|_| random.random::<f32>()).collect()
             }
         };
-        Search { image, w, adam: Adam::new(samples, self.rate), nearest: f64::INFINITY }
+        Search { image, w, adam: Adam::new(samples, self.learning_rate), nearest: f64::INFINITY }
     }
 
     /// Whether the search for this image is over, now that its iterate has been seen; takes the iterate where it is to
@@ -142,7 +135,7 @@ impl Attack for Early {
                 for (pixel, w) in pixels.iter_mut().zip(&search.w) {
                     *pixel = f32::midpoint(w.tanh(), 1.0);
                 }
-                if self.rounded {
+                if self.rounding {
                     pixels.iter_mut().for_each(|pixel| *pixel = (*pixel * 255.0).round() / 255.0);
                 }
             }

@@ -135,12 +135,13 @@ impl Splitting<'_> {
             name: Some(self.name.to_owned()),
             force: false,
             gradients: false,
+            tails: None,
             verify: VerifyOptions { threads: self.threads, ..VerifyOptions::default() },
         };
         let failed = |source: ExportError| CampaignError::Split {
             network: self.name.to_owned(),
             source: Box::new(source),
         };
-        Ok(split(&model.path, &target, &options, Some(self.backend)).map_err(failed)?.bundle)
+        Ok(split(&model.path, &target, &options, &[self.backend]).map_err(failed)?.bundle)
     }
 }

@@ -19,8 +19,8 @@ use super::{CampaignError, Network, sets};
 use crate::adversarial::SetManifest;
 use crate::findings::{Findings, Provenance, Specimen};
 use crate::method::Kind;
-use crate::metrics::alpha::Swept;
 use crate::metrics::confirmation::Confirmed;
+use crate::metrics::early_attack::Setting;
 use crate::metrics::latency::MeasuredLatency;
 use crate::metrics::policies::PolicyReplay;
 use crate::metrics::sweep::Family;
@@ -29,6 +29,9 @@ use crate::report::Stored;
 
 /// Thresholds per measure that policy replay tries.
 const REPLAYED: usize = 100;
+
+/// A set that was crafted, on which network, and what it says of itself.
+type Manifest<'a> = (&'a PlannedInput, &'a Network, SetManifest);
 
 /// What one network said of everything.
 struct Replayed<'a> {
@@ -52,8 +55,8 @@ impl<'a> Work<'a> {
         for (target, (network, policies)) in self.networks.iter().zip(policies).enumerate() {
             replayed.push(self.read_back(target, network, policies)?);
         }
-        let mut findings = self.findings(&replayed, &rows)?;
         let manifests = self.manifests()?;
+        let mut findings = self.findings(&replayed, &rows, &manifests)?;
         findings.tables.insert(0, sets::table(&manifests));
         findings.tables.retain(|table| !table.rows.is_empty());
         findings.specimens = self.specimens(&manifests)?;
@@ -99,19 +102,26 @@ impl<'a> Work<'a> {
         replay.transpose()
     }
 
-    fn findings(self, replayed: &[Replayed<'_>], rows: &[Row]) -> Result<Findings, CampaignError> {
+    fn findings(
+        self,
+        replayed: &[Replayed<'_>],
+        rows: &[Row],
+        manifests: &[Manifest<'_>],
+    ) -> Result<Findings, CampaignError> {
         let names: Vec<Vec<String>> = replayed.iter().map(Replayed::names).collect();
-        let (mut comparisons, mut swept) = (Vec::new(), Vec::new());
+        let (mut comparisons, mut early) = (Vec::new(), Vec::new());
         for (target, (of, names)) in replayed.iter().zip(&names).enumerate() {
             for ((input, replay), set) in of.inputs.iter().zip(names) {
                 let planned = self.planned(input);
                 let surrogate =
                     planned.and_then(|set| self.networks.get(set.surrogate)).unwrap_or(of.network);
-                // Alpha's table is about labels, which no policy changes: the first comparison stands for all.
-                if let Some((series, alpha)) =
-                    planned.filter(|set| set.surrogate == target).and_then(alpha_of)
+                // Success is about labels, which no policy changes: the first comparison stands for all.
+                if let Some(set) =
+                    planned.filter(|set| set.surrogate == target && set.spec.method.kind == Kind::Early)
                 {
-                    swept.push((series, alpha, comparisons.len()));
+                    let method = &set.spec.method;
+                    let crafted = manifests.iter().find(|(of, ..)| of.name == input.name);
+                    early.push((method.series(), method.early().loss.alpha, crafted, comparisons.len()));
                 }
                 for (policy_name, _, PolicyFile { policy, .. }) in of.policies {
                     comparisons.push(Comparison::new(Pairing {
@@ -131,10 +141,12 @@ impl<'a> Work<'a> {
             }
         }
         let mut findings = metrics::findings(&comparisons, Measure::MaxSoftmax);
-        let swept: Vec<_> = swept
+        let early: Vec<_> = early
             .iter()
-            .filter_map(|(series, alpha, at)| {
-                Some(Swept { series, alpha: *alpha, comparison: comparisons.get(*at)? })
+            .filter_map(|(series, alpha, crafted, at)| {
+                let crafted = crafted.map(|(.., manifest)| &manifest.summary);
+                let comparison = comparisons.get(*at)?;
+                Some(Setting { series, alpha: f64::from(*alpha), comparison, crafted })
             })
             .collect();
         let confirmed: Vec<_> = replayed.iter().flat_map(Replayed::confirmed).collect();
@@ -142,14 +154,14 @@ impl<'a> Work<'a> {
             replayed.iter().filter(|of| of.benign.exits() > 1).map(Replayed::sweep).collect();
         let latencies: Vec<_> = rows.iter().filter_map(measured).collect();
         findings.tables.extend([
-            metrics::alpha::table(&swept),
+            metrics::early_attack::table(&early),
             metrics::latency::table(&latencies),
             metrics::latency::by_exit(&latencies),
             metrics::confirmation::table(&confirmed),
             metrics::policies::front_table(&replays),
             metrics::policies::table(&replays),
         ]);
-        findings.figures.extend(metrics::alpha::figures(&swept));
+        findings.figures.extend(metrics::early_attack::figures(&early));
         findings.figures.extend(metrics::policies::figures(&replays));
         Ok(findings)
     }
@@ -162,7 +174,7 @@ impl<'a> Work<'a> {
     }
 
     /// Every set that was crafted.
-    fn manifests(self) -> Result<Vec<(&'a PlannedInput, &'a Network, SetManifest)>, CampaignError> {
+    fn manifests(self) -> Result<Vec<Manifest<'a>>, CampaignError> {
         let mut manifests = Vec::new();
         for input in &self.plan.inputs {
             let surrogate = self.planned(input).and_then(|set| self.networks.get(set.surrogate));
@@ -173,10 +185,7 @@ impl<'a> Work<'a> {
         Ok(manifests)
     }
 
-    fn specimens(
-        self,
-        manifests: &[(&PlannedInput, &Network, SetManifest)],
-    ) -> Result<Vec<Specimen>, CampaignError> {
+    fn specimens(self, manifests: &[Manifest<'_>]) -> Result<Vec<Specimen>, CampaignError> {
         let mut all = Vec::new();
         let count = self.campaign.config.specimens;
         for (input, network, manifest) in manifests.iter().filter(|_| count > 0) {
@@ -222,14 +231,6 @@ impl Replayed<'_> {
         let names = [self.network.name.as_str(), "benign"];
         PolicyReplay::new(names, &self.benign, &self.macs, &Family::all(REPLAYED), Fallback::Final)
     }
-}
-
-/// Mode and weight of an Early Attack.
-fn alpha_of(set: &PlannedSet) -> Option<(String, f64)> {
-    let method = &set.spec.method;
-    let mode = serde_json::to_value(method.mode.unwrap_or_default()).ok()?;
-    let alpha = f64::from(method.alpha.unwrap_or(1.0));
-    (method.kind == Kind::Early).then(|| (mode.as_str().unwrap_or_default().to_owned(), alpha))
 }
 
 fn measured(row: &Row) -> Option<MeasuredLatency<'_>> {

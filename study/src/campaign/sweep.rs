@@ -4,7 +4,7 @@ use serde::{Deserialize as _, Serialize};
 use toml::{Table, Value};
 
 use crate::adversarial::Labels;
-use crate::attack::EarlyMode;
+use crate::attack::EarlyStart;
 use crate::method::{Kind, Method, Target};
 
 /// An attack of a campaign, for every seed and every network.
@@ -57,7 +57,7 @@ pub enum SweepError {
 }
 
 /// Keys whose values may be written as ratios.
-const RATIOS: [&str; 4] = ["epsilon", "step", "alpha", "c"];
+const RATIOS: [&str; 5] = ["epsilon", "step", "alpha", "c", "learning_rate"];
 
 /// All methods of `tables`, in their order; of lists, that of the last key by name changes fastest.
 ///
@@ -113,7 +113,7 @@ fn spec(mut table: Table, number: usize) -> Result<MethodSpec, SweepError> {
         table.remove("labels").map(Labels::deserialize).transpose().map_err(form)?.unwrap_or_default();
     let policy = table.remove("policy").map(String::deserialize).transpose().map_err(form)?;
     let method = Method::deserialize(Value::Table(table)).map_err(form)?;
-    let mut label = label(&method);
+    let mut label = method.label();
     if labels == Labels::Predicted {
         label.push_str(" predicted");
     }
@@ -144,50 +144,13 @@ impl MethodSpec {
             Kind::Fgsm | Kind::MiFgsm => false,
             Kind::Pgd => self.method.random_start,
             Kind::Deepsloth => !self.method.universal,
-            Kind::Early => self.method.mode != Some(EarlyMode::Improved),
+            Kind::Early => self.method.early().start == EarlyStart::Noise,
         }
     }
 
     /// Whether the attack looks at the deployed policy.
     pub fn knows_policy(&self) -> bool {
         self.method.exits == Some(Target::Policy)
-    }
-}
-
-/// The method and the settings given, for people.
-fn label(method: &Method) -> String {
-    let mut words = vec![method.kind.name().to_owned()];
-    let mut add = |name: &str, value: Option<String>| {
-        if let Some(value) = value {
-            words.push(if name.is_empty() { value } else { format!("{name} {value}") });
-        }
-    };
-    if method.universal {
-        add("", Some("universal".to_owned()));
-    }
-    let word = |value: serde_json::Result<serde_json::Value>| {
-        value.ok().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
-    };
-    add("", method.mode.and_then(|mode| word(serde_json::to_value(mode))));
-    add("", method.norm.and_then(|norm| word(serde_json::to_value(norm))));
-    add("epsilon", method.epsilon.map(of_255));
-    add("step", method.step.map(of_255));
-    add("iterations", method.iterations.map(|count| count.to_string()));
-    add("restarts", method.restarts.map(|count| count.to_string()));
-    add("", method.random_start.then(|| "random-start".to_owned()));
-    add("exits", method.exits.as_ref().and_then(|exits| word(serde_json::to_value(exits))));
-    add("alpha", method.alpha.map(|alpha| alpha.to_string()));
-    add("c", method.c.map(|c| c.to_string()));
-    words.join(" ")
-}
-
-/// `8/255` where the number is that.
-fn of_255(value: f32) -> String {
-    let steps = (value * 255.0).round();
-    if steps >= 1.0 && (steps / 255.0 - value).abs() < 1e-6 {
-        format!("{steps}/255")
-    } else {
-        value.to_string()
     }
 }
 
@@ -218,6 +181,53 @@ mod tests {
     }
 
     #[test]
+    fn pieces_of_the_early_attack_are_listed_and_named_as_other_settings() {
+        let found = labels(
+            "method = \"early\"\nmode = \"as-coded\"\nrivals = [\"all\", 10]\nkeep = [\"first\", \"first-after=200\"]",
+        );
+        let expected = [
+            "early as-coded rivals all keep first",
+            "early as-coded rivals 10 keep first",
+            "early as-coded rivals all keep first-after=200",
+            "early as-coded rivals 10 keep first-after=200",
+        ];
+        assert_eq!(found.unwrap(), expected);
+        let text = "method = \"early\"
+            start = \"image\"
+            distance = [\"squared-normalised\", \"squared\", \"norm\"]
+            loss_exits = \"all\"
+            rounding = true
+            learning_rate = \"1/100\"
+            alpha = 20";
+        let rest = "loss exits all rounding on learning rate 0.01 alpha 20";
+        let of = |distance| format!("early start image distance {distance} {rest}");
+        assert_eq!(labels(text).unwrap(), ["squared-normalised", "squared", "norm"].map(of));
+    }
+
+    #[test]
+    fn what_is_held_while_alpha_changes_is_the_mode_and_all_that_is_set_beside_it() {
+        let text = "method = \"early\"\nalpha = [1, 20]\nstart = \"image\"\nc = 5";
+        let series = methods(&[text.parse().unwrap()]).unwrap();
+        let series: Vec<_> = series.iter().map(|spec| spec.method.series()).collect();
+        assert_eq!(series, ["as-coded start image c 5"; 2]);
+    }
+
+    #[test]
+    fn a_method_without_pieces_is_written_as_before_there_were_any() {
+        let written = |text: &str| {
+            serde_json::to_string(&methods(&[text.parse().unwrap()]).unwrap()[0].method).unwrap()
+        };
+        let early = "method = \"early\"\nmode = \"improved\"\nalpha = 1";
+        assert_eq!(written(early), "{\"method\":\"early\",\"alpha\":1.0,\"mode\":\"improved\",\"seed\":0}");
+        let pieces = format!("{early}\nkeep = \"first-after=7\"\nrivals = 3\nrounding = false");
+        assert_eq!(
+            written(&pieces),
+            "{\"method\":\"early\",\"alpha\":1.0,\"mode\":\"improved\",\"rivals\":3,\
+             \"keep\":\"first-after=7\",\"rounding\":false,\"seed\":0}"
+        );
+    }
+
+    #[test]
     fn what_makes_no_method_is_refused_by_name() {
         let message = |text| labels(text).unwrap_err().to_string();
         assert_eq!(
@@ -239,5 +249,7 @@ mod tests {
         assert!(draws("method = \"pgd\"\nrandom_start = true"));
         assert!(draws("method = \"early\""));
         assert!(!draws("method = \"early\"\nmode = \"improved\""));
+        assert!(draws("method = \"early\"\nmode = \"improved\"\nstart = \"noise\""));
+        assert!(!draws("method = \"early\"\nstart = \"image\""));
     }
 }

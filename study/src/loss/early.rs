@@ -4,27 +4,41 @@
 //! benign image: `L1 = -sum over j != p of max(y_p - y_j, 0)` at the final exit keeps its label, `L2 = sum of y_p` over
 //! exits makes the others lose it, `L = alpha * L1 + L2` is minimised.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Logits, Loss};
 use crate::softmax::{softmax, through};
 
 /// `-(alpha * L1 + L2)`, to be ascended; `label` is the final exit's for the benign image.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EarlyLoss {
     /// Weight of the final exit's label, `alpha`.
     pub alpha: f32,
     /// Exits that `L2` sums over.
     pub exits: EarlyExits,
-    /// Labels that `L1` runs over; `None` for all. The published code has 10 whatever the classes.
-    pub rivals: Option<usize>,
+    /// Labels that `L1` runs over.
+    pub rivals: Rivals,
 }
 
 /// Exits whose confidence in the label is driven down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum EarlyExits {
     /// All but the final one: the published code, and the paper's prose.
     Early,
     /// The final one too: the paper's formula, by which `alpha = 1 / (classes - 1)` leaves the final label to chance.
     All,
+}
+
+/// Labels that the final exit's label is to lead over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rivals {
+    /// All others.
+    All,
+    /// Those among the first so many classes: 10 in the published code, whatever the classes.
+    #[serde(untagged)]
+    First(usize),
 }
 
 impl Loss for EarlyLoss {
@@ -59,7 +73,10 @@ impl EarlyLoss {
     /// `-alpha * L1`, and its gradient added to `gradient`.
     fn lead(&self, probabilities: &[f32], label: usize, gradient: &mut [f32]) -> f32 {
         let own = probabilities[label];
-        let rivals = self.rivals.unwrap_or(probabilities.len());
+        let rivals = match self.rivals {
+            Rivals::All => probabilities.len(),
+            Rivals::First(classes) => classes,
+        };
         let mut lead = 0.0;
         for (rival, probability) in probabilities.iter().enumerate().take(rivals) {
             if rival != label && own > *probability {

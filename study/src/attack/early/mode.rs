@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Distance, Early, Keep, Origin};
-use crate::loss::{EarlyExits, EarlyLoss};
+use super::{Distance, Early, EarlyStart, Keep};
+use crate::loss::{EarlyExits, EarlyLoss, Rivals};
 
 /// Which Early Attack.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -22,9 +22,6 @@ pub enum EarlyMode {
 /// `c` of the paper and the code.
 pub const C: f32 = 50.0;
 
-/// Standard deviations of CIFAR-10 pictures in the published code.
-const PUBLISHED_STD: [f32; 3] = [0.229, 0.224, 0.225];
-
 impl EarlyMode {
     /// The name on the command line.
     pub const fn name(self) -> &'static str {
@@ -38,29 +35,29 @@ impl EarlyMode {
     /// The attack in this mode. The paper leaves iterations and rate open; the code's 1000 and 0.01 serve there too.
     pub fn attack(self, alpha: f32, seed: u64) -> Early {
         let coded = Early {
-            loss: EarlyLoss { alpha, exits: EarlyExits::Early, rivals: Some(10) },
+            loss: EarlyLoss { alpha, exits: EarlyExits::Early, rivals: Rivals::First(10) },
             c: C,
-            distance: Distance::Squared { std: PUBLISHED_STD },
-            origin: Origin::Noise,
+            distance: Distance::SquaredNormalised,
+            start: EarlyStart::Noise,
             keep: Keep::FirstAfter(200),
-            rounded: false,
+            rounding: false,
             iterations: 1000,
-            rate: 0.01,
+            learning_rate: 0.01,
             seed,
         };
         match self {
             Self::AsCoded => coded,
             Self::AsPublished => Early {
-                loss: EarlyLoss { alpha, exits: EarlyExits::All, rivals: None },
+                loss: EarlyLoss { alpha, exits: EarlyExits::All, rivals: Rivals::All },
                 distance: Distance::Norm,
                 keep: Keep::First,
                 ..coded
             },
             Self::Improved => Early {
-                loss: EarlyLoss { alpha, exits: EarlyExits::Early, rivals: None },
-                origin: Origin::Image,
+                loss: EarlyLoss { alpha, exits: EarlyExits::Early, rivals: Rivals::All },
+                start: EarlyStart::Image,
                 keep: Keep::Nearest,
-                rounded: true,
+                rounding: true,
                 iterations: 300,
                 ..coded
             },

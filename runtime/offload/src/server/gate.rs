@@ -1,0 +1,114 @@
+//! What every request passes before it is read: token, deadline, size.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout_at;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::http::{HeaderMap, Request, Response};
+use tonic::codegen::{BoxFuture, Service};
+use tonic::service::Routes;
+use tracing::debug;
+
+use super::connection::Peer;
+use super::inbound::Receiving;
+use super::metrics::{Metrics, Turned};
+use super::refusal::Refusal;
+use super::tokens::Tokens;
+
+/// Whether the server lives is no secret: orchestrators ask without a token.
+const OPEN: &str = "/grpc.health.v1.Health/";
+
+/// When the answer to a request is of no use any more; an extension of every request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline(pub(super) Instant);
+
+/// Lets requests through to the routes.
+#[derive(Clone, Debug)]
+pub(super) struct Gate {
+    pub(super) routes: Routes,
+    pub(super) tokens: Option<Arc<Tokens>>,
+    pub(super) receiving: Arc<Receiving>,
+    pub(super) metrics: Arc<Metrics>,
+    /// What a request without a deadline of its own is good for.
+    pub(super) timeout: Duration,
+}
+
+impl Gate {
+    fn admit(&self, request: &Request<Body>) -> bool {
+        let open = request.uri().path().starts_with(OPEN);
+        open || self.tokens.as_ref().is_none_or(|tokens| tokens.admit(request.headers()))
+    }
+}
+
+impl Service<Request<Body>> for Gate {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Response<Body>, Infallible>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Service::<Request<Body>>::poll_ready(&mut self.routes, context)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let peer = request.extensions().get::<Peer>();
+        if !self.admit(&request) {
+            let address = peer.map(|peer| peer.address);
+            debug!(?address, path = request.uri().path(), "request turned away: no token");
+            self.metrics.turn_away(Turned::Unauthenticated);
+            return Box::pin(async { Ok(Status::from(Refusal::Token).into_http()) });
+        }
+        if let Some(peer) = peer {
+            peer.introduce();
+        }
+        let deadline = Instant::now() + timeout(request.headers()).unwrap_or(self.timeout);
+        request.extensions_mut().insert(Deadline(deadline));
+        let call = self.routes.call(request.map(|body| self.receiving.watch(body)));
+        Box::pin(async move {
+            match timeout_at(deadline.into(), call).await {
+                Ok(answered) => answered,
+                Err(_) => Ok(Status::from(Refusal::Expired).into_http()),
+            }
+        })
+    }
+}
+
+/// The time that a client gives a request, at most eight digits and a unit. Source: gRPC over HTTP/2.
+fn timeout(headers: &HeaderMap) -> Option<Duration> {
+    let (unit, digits) = headers.get("grpc-timeout")?.as_bytes().split_last()?;
+    let amount: u32 = std::str::from_utf8(digits).ok().filter(|digits| digits.len() <= 8)?.parse().ok()?;
+    let unit = match unit {
+        b'H' => Duration::from_secs(3600),
+        b'M' => Duration::from_secs(60),
+        b'S' => Duration::from_secs(1),
+        b'm' => Duration::from_millis(1),
+        b'u' => Duration::from_micros(1),
+        b'n' => Duration::from_nanos(1),
+        _ => return None,
+    };
+    Some(unit * amount)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_eight_digits_and_a_unit() {
+        let of = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-timeout", value.parse().unwrap());
+            timeout(&headers)
+        };
+        assert_eq!(of("250m"), Some(Duration::from_millis(250)));
+        assert_eq!(of("7u"), Some(Duration::from_micros(7)));
+        assert_eq!(of("99999999H"), Some(Duration::from_secs(99_999_999 * 3600)));
+        for odd in ["", "m", "250", "-1S", "123456789n", "1 S"] {
+            assert_eq!(of(odd), None, "{odd}");
+        }
+        assert_eq!(timeout(&HeaderMap::new()), None);
+    }
+}

@@ -1,0 +1,57 @@
+//! What a server tells about itself.
+
+use offramp_offload::server::Config;
+use tonic::Code;
+use tonic_health::ServingStatus;
+
+use crate::scripted::{MODEL, Running, loopback, request};
+
+#[tokio::test]
+async fn metrics_count_requests_images_and_bytes() {
+    let (running, _runs) = Running::scripted(loopback());
+    let mut client = running.client().await;
+    client.model_infer(request(&[1])).await.unwrap();
+    client.model_infer(request(&[1, 2, 3])).await.unwrap();
+    client.model_infer(request(&[])).await.unwrap_err();
+    let mut unknown = request(&[1]);
+    unknown.model_name = "nobody".to_owned();
+    client.model_infer(unknown).await.unwrap_err();
+    let text = running.scrape("/metrics").await;
+    let (head, text) = text.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 OK"), "{head}");
+    assert!(head.contains("application/openmetrics-text"), "{head}");
+    let of_model = |name: &str| format!("offramp_{name}{{model=\"{MODEL}\"}}");
+    let expected = [
+        (format!("offramp_requests_total{{model=\"{MODEL}\",outcome=\"answered\"}}"), "2"),
+        (format!("offramp_requests_total{{model=\"{MODEL}\",outcome=\"invalid\"}}"), "1"),
+        ("offramp_requests_turned_away_total{reason=\"unknown_model\"}".to_owned(), "1"),
+        (of_model("batch_images_sum"), "4.0"),
+        (of_model("batch_images_count"), "2"),
+        (of_model("execution_seconds_count"), "2"),
+        (of_model("queue_requests"), "0"),
+        (of_model("tensor_bytes_received_total"), "32"),
+        (of_model("tensor_bytes_sent_total"), "64"),
+        ("offramp_connections".to_owned(), "1"),
+        ("offramp_draining".to_owned(), "0"),
+    ];
+    for (name, value) in expected {
+        assert!(text.lines().any(|line| line == format!("{name} {value}")), "{name} {value} in:\n{text}");
+    }
+    assert!(running.scrape("/").await.starts_with("HTTP/1.1 404"));
+}
+
+#[tokio::test]
+async fn without_an_address_for_metrics_there_are_none() {
+    let (running, _runs) = Running::scripted(Config { metrics: None, ..loopback() });
+    assert_eq!(running.metrics, None);
+}
+
+#[tokio::test]
+async fn the_health_of_the_server_and_of_every_model_can_be_asked() {
+    let (running, _runs) = Running::scripted(loopback());
+    let health = running.health().await;
+    for service in ["", "inference.GRPCInferenceService", MODEL] {
+        assert_eq!(health.of(service).await, Ok(ServingStatus::Serving), "{service}");
+    }
+    assert_eq!(health.of("nobody").await, Err(Code::NotFound));
+}
