@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use offramp_models::{Bundle, Causes};
+use offramp_models::{Bundle, Causes, Wire};
 use offramp_runtime::backend::{Backend, Description};
 use offramp_runtime::pipeline::{Pipeline, RanBy};
 use offramp_runtime::prepare::{self, PrepareError, PrepareOptions, Prepared, Progress, Segments};
@@ -33,15 +33,24 @@ pub struct PreparedBundle {
 
 impl PreparedBundle {
     /// Prepares `bundle` on the first backend that can run it, and says on stderr which and why. What is worth keeping
-    /// is kept in `cache`, else in the bundle.
+    /// is kept in `cache`, else in the bundle. With `offload`, what segments give can be sent in that form.
     ///
     /// # Errors
     /// What [`prepare::prepare`] says on the last backend.
-    pub fn open(bundle: Bundle, flags: &BackendFlags, cache: Option<&Path>) -> anyhow::Result<Self> {
+    pub fn open(
+        bundle: Bundle,
+        flags: &BackendFlags,
+        cache: Option<&Path>,
+        offload: Option<Wire>,
+    ) -> anyhow::Result<Self> {
         let cache = cache.map_or_else(|| bundle.dir().join(".prepared"), PathBuf::from);
         let candidates = flags.candidates(Some(&cache))?;
-        let options =
-            PrepareOptions { threads: flags.thread_count(), cache: Some(cache), ..PrepareOptions::default() };
+        let options = PrepareOptions {
+            threads: flags.thread_count(),
+            cache: Some(cache),
+            offload,
+            ..PrepareOptions::default()
+        };
         Self::on(bundle, candidates, flags, &options)
     }
 

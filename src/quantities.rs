@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::str::FromStr;
+use std::time::Duration;
 
 use offramp_runtime::confidence::Threshold;
 use offramp_runtime::pacing::{MonotonicClock, Pacer};
@@ -34,6 +35,14 @@ pub fn fraction(text: &str) -> Result<f64, String> {
 /// A finite amount above 0.
 pub fn amount(text: &str) -> Result<f64, String> {
     number(text, |value: &f64| value.is_finite() && *value > 0.0, "a number above 0")
+}
+
+/// A time above 0, in milliseconds.
+pub fn milliseconds(text: &str) -> Result<Duration, String> {
+    let expected = "a number of milliseconds above 0";
+    let longest = Duration::from_secs(24 * 60 * 60).as_secs_f64() * 1e3;
+    let millis = number(text, |value: &f64| *value > 0.0 && *value <= longest, expected)?;
+    Ok(Duration::from_secs_f64(millis / 1e3))
 }
 
 /// Frames per second.

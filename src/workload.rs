@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use offramp_models::Bundle;
 use offramp_models::dataset::Dataset;
+use offramp_models::{Bundle, BundleError, Wire};
 use offramp_runtime::feed::Feed;
 use offramp_runtime::meter::NotMeasured;
 use offramp_runtime::report::{Report, Subject, Tally};
@@ -65,15 +65,23 @@ pub struct Workload {
 }
 
 impl WorkloadFlags {
-    /// Opens everything, what is quickly refused first, and says on stderr what was taken.
+    /// The bundle, as far as its manifest tells.
     ///
     /// # Errors
-    /// When bundle, policy, pictures or backend cannot be used, or do not fit each other.
-    pub fn open(&self) -> anyhow::Result<Workload> {
-        let bundle = Bundle::open(&self.bundle)?;
+    /// When it is none.
+    pub fn bundle(&self) -> Result<Bundle, BundleError> {
+        Bundle::open(&self.bundle)
+    }
+
+    /// Opens everything else, what is quickly refused first, and says on stderr what was taken. With `offload`, what
+    /// segments give can be sent in that form.
+    ///
+    /// # Errors
+    /// When policy, pictures or backend cannot be used, or do not fit each other.
+    pub fn open(&self, bundle: Bundle, offload: Option<Wire>) -> anyhow::Result<Workload> {
         let chosen = self.policy.choose(&bundle)?;
         let data = self.input.open(bundle.manifest())?;
-        let prepared = PreparedBundle::open(bundle, &self.backend, self.cache.as_deref())?;
+        let prepared = PreparedBundle::open(bundle, &self.backend, self.cache.as_deref(), offload)?;
         let feed = Feed::new(data.as_ref(), prepared.pipeline.input())?;
         output::note(format!("policy: {} ({})", chosen.file.policy, chosen.origin));
         output::note(format!("input: {}; the network takes {}", data.describe(), feed.describe()));
@@ -87,7 +95,7 @@ impl WorkloadFlags {
     /// # Errors
     /// As [`PreparedBundle::open`].
     pub fn prepare_on(&self, workload: &Workload, flags: &BackendFlags) -> anyhow::Result<PreparedBundle> {
-        PreparedBundle::open(workload.prepared.bundle.clone(), flags, self.cache.as_deref())
+        PreparedBundle::open(workload.prepared.bundle.clone(), flags, self.cache.as_deref(), None)
     }
 }
 

@@ -59,7 +59,7 @@ pub struct Bench {
 
 impl Bench {
     pub fn run(self) -> anyhow::Result<Status> {
-        let workload = self.workload.open()?;
+        let workload = self.workload.open(self.workload.bundle()?, None)?;
         let comparison = self.compare(&workload)?;
         self.print(&workload, &comparison)?;
         Ok(Status::Done)

@@ -106,7 +106,7 @@ impl Calibrate {
         }
         let bundle = Bundle::open(&self.bundle)?;
         let data = self.input.open(bundle.manifest())?;
-        let prepared = PreparedBundle::open(bundle, &self.backend, self.cache.as_deref())?;
+        let prepared = PreparedBundle::open(bundle, &self.backend, self.cache.as_deref(), None)?;
         let (file, recording) = self.calibrate(&prepared, data.as_ref())?;
         if let Some(folder) = self.output.parent().filter(|folder| folder.ends_with("policies")) {
             std::fs::create_dir_all(folder)?;

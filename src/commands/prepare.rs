@@ -33,7 +33,7 @@ pub struct Prepare {
 impl Prepare {
     pub fn run(self) -> anyhow::Result<Status> {
         let prepared =
-            PreparedBundle::open(Bundle::open(&self.bundle)?, &self.backend, self.cache.as_deref())?;
+            PreparedBundle::open(Bundle::open(&self.bundle)?, &self.backend, self.cache.as_deref(), None)?;
         if self.json {
             output::json(&json!({
                 "schema_version": 1, "bundle": prepared.bundle_name(), "prepared": prepared.segments,

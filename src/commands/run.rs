@@ -4,12 +4,14 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
+use offramp_offload::client::Summary;
 use offramp_runtime::pass::{self, PassOptions};
 use offramp_runtime::pipeline::RanBy;
 use offramp_runtime::report::Report;
 use serde::Serialize;
 
 use crate::backends::Threads;
+use crate::offload::{OffloadFlags, Offloading, Plan};
 use crate::status::{Status, usage};
 use crate::trace::TraceFile;
 use crate::workload::{Workload, WorkloadFlags};
@@ -21,7 +23,8 @@ use crate::{output, quantities};
     allow_negative_numbers = true,
     after_help = "Examples:\n  offramp run network.bundle --input test.npz --threshold 0.8\n  \
                         offramp run network.bundle --input photos/ --policy entropy --thresholds 0.9,0.8,0.7 --trace t.jsonl\n  \
-                        offramp run network.bundle --input shapes:test --exit 2 --backend tract --json"
+                        offramp run network.bundle --input shapes:test --exit 2 --backend tract --json\n  \
+                        offramp run network.bundle --input test.npz --offload grpc://10.0.0.7:8001 --offload-after 1 --deadline-ms 50"
 )]
 pub struct Run {
     /// Images at once
@@ -38,6 +41,8 @@ pub struct Run {
     json: bool,
     #[command(flatten)]
     workload: WorkloadFlags,
+    #[command(flatten)]
+    offload: OffloadFlags,
 }
 
 /// A report, and what ran it in detail.
@@ -48,6 +53,8 @@ struct Detailed<'a> {
     #[serde(flatten)]
     threads: Threads,
     segments: Vec<RanBy>,
+    #[serde(flatten)]
+    offload: Option<Summary>,
 }
 
 impl Run {
@@ -56,18 +63,24 @@ impl Run {
             let advice = "leave --batch out: a camera gives one picture at a time";
             return Err(usage("--rate does not go with --batch", advice));
         }
-        let workload = self.workload.open()?;
-        let report = self.pass(&workload)?;
+        let bundle = self.workload.bundle()?;
+        let plan = self.offload.plan(&bundle)?;
+        let workload = self.workload.open(bundle, plan.as_ref().and_then(Plan::wire))?;
+        let connect = |plan: Plan| plan.connect(&workload.prepared, &self.workload.backend);
+        let mut offloading = plan.map(connect).transpose()?;
+        let report = self.pass(&workload, offloading.as_mut())?;
+        let offload = offloading.map(Offloading::finish);
         if self.json {
             let (threads, segments) = (workload.prepared.threads, workload.prepared.ran_by());
-            output::json(&Detailed { report: &report, threads, segments })?
+            output::json(&Detailed { report: &report, threads, segments, offload })?
         } else {
-            output::text(report.table().trim_end())?
+            let peers = offload.map(|summary| summary.table()).unwrap_or_default();
+            output::text(format!("{}{peers}", report.table()).trim_end())?
         }
         Ok(Status::Done)
     }
 
-    fn pass(&self, workload: &Workload) -> anyhow::Result<Report> {
+    fn pass(&self, workload: &Workload, offloading: Option<&mut Offloading>) -> anyhow::Result<Report> {
         let Workload { prepared, chosen, data } = workload;
         let options = PassOptions { batch: self.batch, rate_hz: self.rate };
         let mut trace = self.trace.as_deref().map(TraceFile::create).transpose()?;
@@ -77,7 +90,7 @@ impl Run {
             chosen.policy.as_ref(),
             data.as_ref(),
             options,
-            None,
+            offloading.map(Offloading::offload),
             |outcome, label| {
                 bar.inc(1);
                 trace.as_mut().map_or(Ok(()), |trace| trace.write(outcome, label))

@@ -152,6 +152,20 @@ impl Client {
         }
     }
 
+    /// Ends, and says what was seen: requests that are still on their way are given up and counted so.
+    pub fn finish(mut self) -> Summary {
+        /// Tasks are dropped at once; a name that is being looked up is not waited for longer.
+        const PATIENCE: Duration = Duration::from_millis(100);
+        // Ending ends connections: peers stand where they stood before.
+        let stood: Vec<State> = self.peers.iter().map(|peer| peer.known().breaker.state()).collect();
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(PATIENCE);
+        }
+        let mut summary = self.summary();
+        summary.peers.iter_mut().zip(stood).for_each(|(peer, stood)| peer.state = stood);
+        summary
+    }
+
     fn model(&self, cut: usize) -> Option<usize> {
         self.candidates.iter().position(|candidate| candidate.cut == cut)
     }

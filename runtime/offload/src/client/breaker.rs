@@ -3,6 +3,7 @@
 //! A state machine without clock and without input or output. Users' requests go to a peer only while it is [`State::Closed`];
 //! into that state leads nothing but a proof that the peer serves what it should.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use rand::{Rng, SeedableRng};
@@ -53,6 +54,18 @@ pub enum State {
     HalfOpen,
     /// It refused for good.
     Disabled,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unproven => "unproven",
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half-open",
+            Self::Disabled => "disabled",
+        })
+    }
 }
 
 /// What a failure led to.

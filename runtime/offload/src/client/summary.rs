@@ -1,5 +1,7 @@
 //! What a client has seen, in figures.
 
+use std::fmt::{self, Write as _};
+
 use offramp_runtime::remote::By;
 use offramp_runtime::statistics::Latency;
 use serde::{Deserialize, Serialize};
@@ -18,6 +20,43 @@ pub struct Summary {
     pub declined: Declined,
     /// Requests that were made again, at another peer or in another connection.
     pub retries: u64,
+}
+
+impl Summary {
+    /// The summary as plain text: a line for every peer, and what was not sent.
+    pub fn table(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = self.write_table(&mut text);
+        text
+    }
+
+    fn write_table(&self, text: &mut String) -> fmt::Result {
+        for peer in &self.peers {
+            let PeerSummary { peer, state, requests, round_trip_s, last_error, .. } = peer;
+            write!(
+                text,
+                "peer {peer} ({state}): answered {} of {} requests",
+                requests.answered,
+                requests.total()
+            )?;
+            if let Some(Latency { p50, p99, .. }) = round_trip_s {
+                write!(text, ", p50 {:.3} ms, p99 {:.3} ms", p50 * 1e3, p99 * 1e3)?;
+            }
+            match last_error {
+                Some(error) => writeln!(text, "; last error: {error}")?,
+                None => writeln!(text)?,
+            }
+        }
+        let Declined { no_peer, too_large, too_late, unfit } = self.declined;
+        if self.declined != Declined::default() {
+            writeln!(
+                text,
+                "not sent: no peer {no_peer}, too large {too_large}, too late {too_late}, unfit {unfit}"
+            )?;
+        }
+        Ok(())
+    }
 }
 
 /// What was seen of one peer. A request that was made twice is one request at each.

@@ -21,9 +21,10 @@ use crate::oip::grpc_inference_service_server::GrpcInferenceService;
 use crate::oip::model_infer_response::InferOutputTensor;
 use crate::oip::model_metadata_response::TensorMetadata;
 use crate::oip::{
-    EXTENSION, InferParameter, ModelInferRequest, ModelInferResponse, ModelMetadataRequest, ModelMetadataResponse, ModelReadyRequest,
-    ModelReadyResponse, ServerLiveRequest, ServerLiveResponse, ServerMetadataRequest, ServerMetadataResponse,
-    SERVER_US, ServerReadyRequest, ServerReadyResponse, infer_parameter::ParameterChoice,
+    EXTENSION, InferParameter, ModelInferRequest, ModelInferResponse, ModelMetadataRequest,
+    ModelMetadataResponse, ModelReadyRequest, ModelReadyResponse, SERVER_US, ServerLiveRequest,
+    ServerLiveResponse, ServerMetadataRequest, ServerMetadataResponse, ServerReadyRequest,
+    ServerReadyResponse, infer_parameter::ParameterChoice,
 };
 use crate::tensor;
 
