@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::{Manifest, ManifestError, Sha256, regular};
+use crate::{Manifest, ManifestError, Sha256, Tail, TailError, regular};
 
 /// Name of the manifest inside a bundle.
 pub const MANIFEST: &str = "manifest.json";
@@ -41,6 +41,14 @@ pub enum BundleError {
         path: PathBuf,
         /// What does not hold.
         source: ManifestError,
+    },
+    /// The manifest lists tails that are none.
+    #[error("{}", path.display())]
+    Tail {
+        /// The manifest.
+        path: PathBuf,
+        /// What is wrong with them.
+        source: TailError,
     },
     /// A link leads out of the bundle.
     #[error("{} is a link to {}, which does not lie inside the bundle", path.display(), target.display())]
@@ -87,12 +95,28 @@ impl Bundle {
     /// # Errors
     /// `Read` for a file that is missing or not a regular one, `Outside` for a link out of the bundle, `Tampered` for a file that differs.
     pub fn check(&self) -> Result<(), BundleError> {
+        let segments = self.manifest.segments.iter().map(|segment| (segment.file.as_str(), segment.sha256));
+        let data = self.manifest.segments.iter().filter_map(|segment| segment.data.as_ref());
+        let data = data.map(|data| (data.file.as_str(), data.sha256));
+        let extras = self.manifest.extras.iter().map(|extra| (extra.file.as_str(), extra.sha256));
+        self.compare(segments.chain(data).chain(extras))
+    }
+
+    /// The bundle's tails, all of whose files are compared with their digests; no other file is looked at.
+    ///
+    /// # Errors
+    /// `Tail` for extras that do not make tails, else as [`Bundle::check`].
+    pub fn tails(&self) -> Result<Vec<Tail>, BundleError> {
+        let refused = |source| BundleError::Tail { path: self.dir.join(MANIFEST), source };
+        let tails = self.manifest.tails().map_err(refused)?;
+        self.compare(tails.iter().flat_map(Tail::files))?;
+        Ok(tails)
+    }
+
+    fn compare<'f>(&self, files: impl Iterator<Item = (&'f str, Sha256)>) -> Result<(), BundleError> {
         let read = |path: &Path, source| BundleError::Read { path: path.to_owned(), source };
         let root = self.dir.canonicalize().map_err(|source| read(&self.dir, source))?;
-        let segments = self.manifest.segments.iter().map(|segment| (&segment.file, segment.sha256));
-        let data = self.manifest.segments.iter().filter_map(|segment| segment.data.as_ref());
-        let extras = self.manifest.extras.iter().map(|extra| (&extra.file, extra.sha256));
-        for (file, expected) in segments.chain(data.map(|data| (&data.file, data.sha256))).chain(extras) {
+        for (file, expected) in files {
             let path = self.dir.join(file);
             let target = path.canonicalize().map_err(|source| read(&path, source))?;
             if !target.starts_with(&root) {

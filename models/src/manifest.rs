@@ -1,6 +1,7 @@
 //! `manifest.json`: what a bundle says about itself (schema version 1).
 
 mod costs;
+mod cuts;
 mod identity;
 mod validate;
 
@@ -171,7 +172,7 @@ pub struct Extra {
     pub file: String,
     /// Digest of that file.
     pub sha256: Sha256,
-    /// What it is: `tail`, `wire`, `policy`, or one of the constants of this type.
+    /// What it is: `policy`, or one of the constants of this type.
     pub kind: String,
 }
 
@@ -182,6 +183,14 @@ impl Extra {
     pub const GRADIENT_BACKWARD: &str = "gradient_backward";
     /// Weights kept outside a gradient graph because protobuf stops at 2 GiB.
     pub const GRADIENT_DATA: &str = "gradient_data";
+    /// The rest of the network from a cut on, for a server: see [`crate::tail`].
+    pub const TAIL: &str = "tail";
+    /// Weights kept outside a tail because protobuf stops at 2 GiB.
+    pub const TAIL_DATA: &str = "tail_data";
+    /// What the device runs to bring a cut into a tail's wire form.
+    pub const WIRE: &str = "wire";
+    /// A question to a tail, and its answer.
+    pub const CANARY: &str = "canary";
 }
 
 impl Manifest {

@@ -59,12 +59,12 @@ pub enum PassError {
 ///
 /// # Errors
 /// What ended the pass: a [`PassError`], or the first error of `each`.
-pub fn run<E: From<PassError>>(
-    pipeline: &Pipeline,
-    policy: &dyn Policy,
+pub fn run<'a, E: From<PassError>>(
+    pipeline: &'a Pipeline,
+    policy: &'a dyn Policy,
     data: &dyn Dataset,
     options: PassOptions,
-    offload: Option<Offload<'_>>,
+    offload: Option<Offload<'a>>,
     mut each: impl FnMut(&Outcome<'_>, Option<usize>) -> Result<(), E>,
 ) -> Result<Tally, E> {
     let images = NonZeroUsize::new(data.len()).unwrap_or(NonZeroUsize::MIN);

@@ -10,8 +10,9 @@ use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use super::npy::Header;
+use super::npy::{self, Header};
 use super::picture::for_le_bytes;
+use crate::DType;
 use crate::partial::Partial;
 
 /// An archive under construction; dropped unfinished, it vanishes.
@@ -83,6 +84,21 @@ impl ArchiveWriter {
             self.zip.write_all(&number.to_le_bytes())?;
         }
         Ok(())
+    }
+
+    /// Writes a whole array of `dtype` and `shape`; its elements are little-endian.
+    ///
+    /// # Errors
+    /// When the disk is full.
+    pub fn elements(
+        &mut self,
+        name: &str,
+        dtype: DType,
+        shape: Vec<usize>,
+        elements: &[u8],
+    ) -> io::Result<()> {
+        self.array(name, npy::descr(dtype), shape, dtype.size() as u64)?;
+        self.bytes(elements)
     }
 
     /// Lets the archive appear under its name.

@@ -69,7 +69,7 @@ pub enum DataError {
         /// The file.
         path: PathBuf,
         /// The array.
-        array: &'static str,
+        array: String,
     },
     /// An array of the wrong form.
     #[error("array \"{array}\" of {} cannot be used", path.display())]
@@ -77,7 +77,7 @@ pub enum DataError {
         /// The file.
         path: PathBuf,
         /// The array.
-        array: &'static str,
+        array: String,
         /// Why.
         source: NpyError,
     },

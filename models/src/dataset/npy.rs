@@ -4,6 +4,8 @@
 
 use std::io::{self, Read, Write};
 
+use crate::DType;
+
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 
 /// numpy itself refuses longer headers, because they may hang its parser.
@@ -16,6 +18,25 @@ pub(super) struct Header {
     pub descr: String,
     /// Extents.
     pub shape: Vec<usize>,
+}
+
+/// numpy's name of a type. numpy has no brain floats: they are two bytes of nothing in particular.
+pub(super) const fn descr(dtype: DType) -> &'static str {
+    match dtype {
+        DType::Float32 => "<f4",
+        DType::Float16 => "<f2",
+        DType::Float64 => "<f8",
+        DType::BFloat16 => "|V2",
+        DType::Uint8 => "|u1",
+        DType::Int8 => "|i1",
+        DType::Int16 => "<i2",
+        DType::Uint16 => "<u2",
+        DType::Int32 => "<i4",
+        DType::Uint32 => "<u4",
+        DType::Int64 => "<i8",
+        DType::Uint64 => "<u8",
+        DType::Bool => "|b1",
+    }
 }
 
 /// An array of the wrong form.
@@ -56,6 +77,14 @@ pub enum NpyError {
     Shape {
         /// What would fit.
         expected: &'static str,
+        /// Extents.
+        found: Vec<usize>,
+    },
+    /// Other extents than those that are known to be right.
+    #[error("its shape is {found:?}, expected {expected:?}")]
+    Extents {
+        /// What would fit.
+        expected: Vec<usize>,
         /// Extents.
         found: Vec<usize>,
     },

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use zip::ZipArchive;
 use zip::result::ZipError;
 
-use super::npy::Header;
+use super::npy::{self, Header};
 use super::{Chw, DataError, NpyError, Samples, Stack};
-use crate::regular;
+use crate::{DType, regular};
 
 type Archive = ZipArchive<BufReader<File>>;
 
@@ -23,7 +23,7 @@ pub(super) fn open(path: &Path, limit: usize) -> Result<Stack, DataError> {
     let file = regular::open(path).map_err(read)?;
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(refused)?;
     let Some((images, shape, samples)) = array(&mut archive, path, "x", |array| array.images(limit))? else {
-        return Err(DataError::NoArray { path: path.to_owned(), array: "x" });
+        return Err(DataError::NoArray { path: path.to_owned(), array: "x".to_owned() });
     };
     let labels = array(&mut archive, path, "y", |array| array.labels(limit))?;
     let name = path.display().to_string();
@@ -61,7 +61,7 @@ impl ArchiveReader {
     ///
     /// # Errors
     /// `NoArray`, or `Array` for another type or bytes that do not fit the shape.
-    pub fn floats(&mut self, name: &'static str) -> Result<(Vec<usize>, Vec<f32>), DataError> {
+    pub fn floats(&mut self, name: &str) -> Result<(Vec<usize>, Vec<f32>), DataError> {
         self.read(name, |array| array.floats())
     }
 
@@ -69,17 +69,25 @@ impl ArchiveReader {
     ///
     /// # Errors
     /// As [`ArchiveReader::floats`].
-    pub fn integers(&mut self, name: &'static str) -> Result<Vec<i128>, DataError> {
+    pub fn integers(&mut self, name: &str) -> Result<Vec<i128>, DataError> {
         self.read(name, |array| array.labels(usize::MAX).map(|(_, found)| found))
+    }
+
+    /// Little-endian elements of an array of just this type and shape.
+    ///
+    /// # Errors
+    /// As [`ArchiveReader::floats`].
+    pub fn elements(&mut self, name: &str, dtype: DType, shape: &[usize]) -> Result<Vec<u8>, DataError> {
+        self.read(name, |array| array.of(dtype, shape))
     }
 
     fn read<T>(
         &mut self,
-        name: &'static str,
+        name: &str,
         read: impl FnOnce(Array<'_>) -> Result<T, NpyError>,
     ) -> Result<T, DataError> {
         let found = array(&mut self.archive, &self.path, name, read)?;
-        found.ok_or_else(|| DataError::NoArray { path: self.path.clone(), array: name })
+        found.ok_or_else(|| DataError::NoArray { path: self.path.clone(), array: name.to_owned() })
     }
 }
 
@@ -87,7 +95,7 @@ impl ArchiveReader {
 fn array<T>(
     archive: &mut Archive,
     path: &Path,
-    name: &'static str,
+    name: &str,
     read: impl FnOnce(Array<'_>) -> Result<T, NpyError>,
 ) -> Result<Option<T>, DataError> {
     let mut entry = match archive.by_name(&format!("{name}.npy")) {
@@ -97,7 +105,8 @@ fn array<T>(
     };
     let (declared, compressed) = (entry.size(), entry.compressed_size());
     let array = Array::begin(&mut entry, declared, compressed).and_then(read);
-    array.map(Some).map_err(|source| DataError::Array { path: path.to_owned(), array: name, source })
+    let refused = |source| DataError::Array { path: path.to_owned(), array: name.to_owned(), source };
+    array.map(Some).map_err(refused)
 }
 
 /// An array whose header was read.
@@ -151,6 +160,19 @@ impl<'a> Array<'a> {
         let shape = self.header.shape.clone();
         let count = shape.iter().product();
         Ok((shape, self.elements(count, true, f32::from_le_bytes)?))
+    }
+
+    /// All elements, as they are stored, of an array that must be of this type and shape.
+    fn of(self, dtype: DType, shape: &[usize]) -> Result<Vec<u8>, NpyError> {
+        if self.header.descr != npy::descr(dtype) {
+            return Err(NpyError::Type { expected: npy::descr(dtype), found: self.header.descr });
+        }
+        if self.header.shape != shape {
+            return Err(NpyError::Extents { expected: shape.to_vec(), found: self.header.shape });
+        }
+        self.check_length(dtype.size() as u64)?;
+        let count = shape.iter().product::<usize>() * dtype.size();
+        self.bytes(count, true)
     }
 
     /// Number of labels in the array, and the first `limit`.

@@ -1,7 +1,5 @@
 //! Costs in a manifest, held against what they follow from.
 
-use std::collections::HashMap;
-
 use super::{Manifest, ManifestError};
 use crate::TensorSpec;
 
@@ -33,7 +31,7 @@ impl Manifest {
             }
         }
         let why = "the bytes per image that later segments read";
-        for (segment, expected) in self.segments.iter().zip(self.crossing()?) {
+        for (segment, expected) in self.segments.iter().zip(self.bytes_after()?) {
             let (field, of, index, found) =
                 ("boundary_bytes", "segment", segment.index, segment.boundary_bytes);
             equal(expected, found, ManifestError::Cost { field, of, index, expected, found, why })?;
@@ -42,23 +40,12 @@ impl Manifest {
     }
 
     /// Bytes per image across the cut after each segment.
-    fn crossing(&self) -> Result<Vec<u64>, ManifestError> {
-        let mut last_reader: HashMap<&str, usize> = HashMap::new();
-        for segment in &self.segments {
-            let read = segment.inputs.iter().map(|spec| (spec.name.as_str(), segment.index));
-            last_reader.extend(read);
-        }
-        let image = self.input.spec();
-        let made = self
-            .segments
-            .iter()
-            .flat_map(|segment| segment.outputs.iter().map(|output| (segment.index, output)));
+    fn bytes_after(&self) -> Result<Vec<u64>, ManifestError> {
         let mut bytes = vec![0; self.segments.len()];
-        for (maker, spec) in std::iter::once((0, &image)).chain(made) {
-            let reader = last_reader.get(spec.name.as_str()).copied().unwrap_or(0);
-            let cuts = bytes.iter_mut().enumerate().take(reader).skip(maker);
-            for (segment, sum) in cuts {
-                *sum = add("boundary_bytes", segment, *sum, weight(spec))?;
+        for (spec, cuts) in self.crossing() {
+            for segment in cuts.start.max(1)..cuts.end {
+                let (segment, weight) = (segment - 1, weight(&spec));
+                bytes[segment] = add("boundary_bytes", segment, bytes[segment], weight)?;
             }
         }
         Ok(bytes)

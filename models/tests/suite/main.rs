@@ -16,5 +16,6 @@ mod mutations;
 mod preparation;
 mod sample;
 mod shared;
+mod tails;
 mod tiny_imagenet;
 mod zoo;

@@ -4,7 +4,7 @@ use offramp_models::tensor::Shape;
 use offramp_models::{DType, TensorSpec};
 
 /// A tensor of a message that is not the one expected.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TensorError {
     /// Another tensor, or none.

@@ -1,0 +1,143 @@
+//! What a peer must show before an image is sent to it.
+//!
+//! Servers differ in what they say about themselves: some have no metadata, some describe no inputs, some are always ready. So nothing
+//! but readiness is required, what is said must not contradict, and the proof is one known question that is answered rightly.
+
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use tokio::time::timeout;
+use tonic::transport::Channel;
+use tonic::{Request, Response, Status};
+
+use super::credentials::Credentials;
+use super::failure::{Class, Failure, Phase};
+use super::message::{Envelope, MessageError};
+use super::model::Model;
+use super::reply;
+use super::session::Session;
+use super::summary::Standing;
+use crate::oip::grpc_inference_service_client::GrpcInferenceServiceClient;
+use crate::oip::{
+    EXTENSION, ModelMetadataRequest, ModelReadyRequest, ServerMetadataRequest, ServerReadyRequest,
+};
+
+/// A handshake in one session.
+pub(super) struct Handshake<'a> {
+    pub(super) session: &'a Session,
+    pub(super) credentials: &'a Credentials,
+    /// For each question.
+    pub(super) within: Duration,
+    /// Bytes of a message that are still sent.
+    pub(super) cap: usize,
+}
+
+impl Handshake<'_> {
+    /// Whether the server takes requests, and whether it is one of ours.
+    ///
+    /// # Errors
+    /// A [`Failure`] of the link or the server.
+    pub(super) async fn greet(&self) -> Result<bool, Failure> {
+        let mut client = self.client();
+        if !self.ask(client.server_ready(self.request(ServerReadyRequest {}))).await?.ready {
+            return Err(Failure::NotReady);
+        }
+        match self.ask(client.server_metadata(self.request(ServerMetadataRequest {}))).await {
+            Ok(metadata) => Ok(metadata.extensions.iter().any(|extension| extension == EXTENSION)),
+            Err(failure) if matters(&failure) => Err(failure),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Whether the server serves `model` as the bundle has it.
+    ///
+    /// # Errors
+    /// A [`Failure`] of the link or the server; what is wrong with the model alone is its [`Standing`].
+    pub(super) async fn prove(&self, model: &Model) -> Result<(Standing, Option<Failure>), Failure> {
+        match self.question(model).await {
+            Ok(()) => Ok((Standing::Proven, None)),
+            Err(failure) if failure.is_unknown_model() => Ok((Standing::Missing, Some(failure))),
+            Err(failure) if failure.is_too_large() => Ok((Standing::Refused, Some(failure))),
+            Err(failure) => match failure.class() {
+                // Of the model, not of the server.
+                Class::Mismatch => Ok((Standing::Missing, Some(failure))),
+                Class::Permanent if matches!(failure, Failure::Canary { .. }) => {
+                    Ok((Standing::Refused, Some(failure)))
+                }
+                _ => Err(failure),
+            },
+        }
+    }
+
+    async fn question(&self, model: &Model) -> Result<(), Failure> {
+        let mut client = self.client();
+        let (name, version) = (model.name.clone(), String::new());
+        let ready = self.request(ModelReadyRequest { name: name.clone(), version: version.clone() });
+        if !self.ask(client.model_ready(ready)).await?.ready {
+            return Err(Failure::NoModel { models: vec![name] });
+        }
+        let metadata = self.request(ModelMetadataRequest { name, version });
+        match self.ask(client.model_metadata(metadata)).await {
+            Ok(metadata) => {
+                let tensors = [(&model.inputs, &metadata.inputs), (&model.outputs, &metadata.outputs)];
+                for (specs, found) in tensors.into_iter().filter(|(_, found)| !found.is_empty()) {
+                    for spec in specs {
+                        let named = found.iter().find(|tensor| tensor.name == spec.name);
+                        let differs = match named {
+                            Some(tensor) => Model::described(spec, (&tensor.datatype, &tensor.shape)),
+                            None => Some((format!("\"{}\"", spec.name), "no tensor of that name".to_owned())),
+                        };
+                        if let Some((expected, found)) = differs {
+                            return Err(Failure::Described { model: model.name.clone(), expected, found });
+                        }
+                    }
+                }
+            }
+            Err(failure) if matters(&failure) => return Err(failure),
+            Err(_) => {}
+        }
+        self.canary(model).await
+    }
+
+    /// Asks what is known.
+    async fn canary(&self, model: &Model) -> Result<(), Failure> {
+        let wrong = |what| Failure::Canary { model: model.name.clone(), what };
+        let (images, inputs) = (model.canary.images, &model.canary.inputs);
+        let mut buffer = BytesMut::new();
+        let message = Envelope::default().fill(model, images, "canary", inputs, self.cap, &mut buffer);
+        let message = message.map_err(|error: MessageError| wrong(error.to_string()))?;
+        let deadline = Instant::now() + self.within;
+        let answer =
+            self.session.infer(message, self.credentials, reply::most(model, images), deadline).await;
+        let answer = match answer {
+            Err(failure) if failure.class() == Class::BadAnswer => return Err(wrong(failure.told())),
+            other => other?,
+        };
+        let answer = reply::check(model, images, answer).map_err(|error| wrong(error.to_string()))?;
+        model.differs(&answer.logits).map_or(Ok(()), |what| Err(wrong(what)))
+    }
+
+    fn client(&self) -> GrpcInferenceServiceClient<Channel> {
+        GrpcInferenceServiceClient::new(self.session.channel.clone())
+    }
+
+    fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        request.set_timeout(self.within);
+        self.credentials.apply(request.metadata_mut());
+        request
+    }
+
+    async fn ask<T>(&self, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Failure> {
+        match timeout(self.within, call).await {
+            Ok(answer) => Ok(answer.map_err(|status| Failure::status(Phase::Before, status))?.into_inner()),
+            Err(_) => Err(Failure::Timeout { within: self.within }),
+        }
+    }
+}
+
+/// Whether a server that does not answer an optional question cannot be used. That it does not implement it, or that our
+/// decoder cannot read what it says, does not matter.
+fn matters(failure: &Failure) -> bool {
+    failure.class() != Class::Mismatch
+}

@@ -1,0 +1,151 @@
+//! One request, from being sent to its end: answered, failed, or given up.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::Instant;
+
+use bytes::Bytes;
+use offramp_runtime::remote::{Completion, Pending, Waited};
+use tokio::task::AbortHandle;
+
+use super::failure::Failure;
+use super::peer::Peer;
+use super::reply::{self, Reply};
+use super::session::Session;
+use crate::placement::{End, Observed};
+
+/// Where a model can be asked.
+#[derive(Clone)]
+pub(super) struct Route {
+    pub(super) peer: Arc<Peer>,
+    pub(super) session: Arc<Session>,
+}
+
+/// The first of `peers` that can be asked about `model`, in another session than `not`.
+pub(super) fn route(peers: &[Arc<Peer>], model: usize, not: Option<&Arc<Session>>) -> Option<Route> {
+    peers.iter().find_map(|peer| {
+        let session = peer.session(model)?;
+        let other = not.is_none_or(|not| !Arc::ptr_eq(not, &session));
+        other.then(|| Route { peer: Arc::clone(peer), session })
+    })
+}
+
+/// What is asked.
+pub(super) struct Question {
+    /// Its number among the client's models.
+    pub(super) model: usize,
+    pub(super) cut: usize,
+    pub(super) images: usize,
+    pub(super) message: Bytes,
+    pub(super) sent: Instant,
+    pub(super) deadline: Instant,
+}
+
+impl Question {
+    /// Asks along `route`, and once more along another if the link fails before anything of an answer is there.
+    pub(super) async fn ask(
+        self,
+        route: Route,
+        peers: Arc<[Arc<Peer>]>,
+        observed: Sender<Observed>,
+    ) -> Option<Completion> {
+        let (failure, used) = match self.attempt(route.clone(), &observed).await {
+            Ok(completion) => return Some(completion),
+            Err(failure) => (failure, route),
+        };
+        let terms = &used.peer.terms;
+        if !failure.may_retry() || Instant::now() >= self.deadline {
+            return None;
+        }
+        let other = self::route(&peers, self.model, Some(&used.session))?;
+        if !terms.retries(|budget| budget.retry()) {
+            return None;
+        }
+        self.attempt(other, &observed).await.ok()
+    }
+
+    async fn attempt(&self, route: Route, observed: &Sender<Observed>) -> Result<Completion, Failure> {
+        let terms = Arc::clone(&route.peer.terms);
+        let model = &terms.models[self.model];
+        let attempt = Attempt { question: self, route, observed, ended: false };
+        let (session, most) = (&attempt.route.session, reply::most(model, self.images));
+        let answer = session.infer(self.message.clone(), &terms.credentials, most, self.deadline).await;
+        let checked = answer.and_then(|message| {
+            let bytes = message.len();
+            let checked = reply::check(model, self.images, message);
+            Ok((checked.map_err(|source| Failure::Reply { source })?, bytes))
+        });
+        match checked {
+            Ok((reply, bytes)) => {
+                attempt.answered(&reply, bytes);
+                Ok(Completion { logits: reply.logits })
+            }
+            Err(failure) => {
+                attempt.failed(&failure);
+                Err(failure)
+            }
+        }
+    }
+}
+
+/// A request on its way to one peer; it ends exactly once, dropped at the latest.
+struct Attempt<'a> {
+    question: &'a Question,
+    route: Route,
+    observed: &'a Sender<Observed>,
+    ended: bool,
+}
+
+impl Attempt<'_> {
+    fn answered(mut self, reply: &Reply, bytes: usize) {
+        let took = self.question.sent.elapsed();
+        self.route.peer.answered(took, reply.server);
+        self.end(End::Answer { bytes, took, server: reply.server });
+    }
+
+    fn failed(mut self, failure: &Failure) {
+        let after = self.question.sent.elapsed();
+        self.route.peer.request_failed(&self.route.session, self.question.model, failure);
+        let given_up = matches!(failure, Failure::Timeout { .. });
+        self.end(if given_up { End::Unanswered { after } } else { End::Failed { after } });
+    }
+
+    fn end(&mut self, end: End) {
+        self.ended = true;
+        let Question { cut, images, sent, ref message, .. } = *self.question;
+        // Nobody listens any more when the client is gone.
+        let _gone = self.observed.send(Observed { cut, images, request_bytes: message.len(), sent, end });
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.route.peer.abandoned(&self.route.session);
+            self.end(End::Unanswered { after: self.question.sent.elapsed() });
+        }
+    }
+}
+
+/// A request, for the executor to wait for.
+pub(super) struct Request {
+    pub(super) answer: Receiver<Option<Completion>>,
+    pub(super) task: AbortHandle,
+}
+
+impl Pending for Request {
+    fn wait(&mut self, until: Instant) -> Waited {
+        let left = until.saturating_duration_since(Instant::now());
+        match self.answer.recv_timeout(left) {
+            Ok(Some(completion)) => Waited::Answer(completion),
+            Ok(None) | Err(RecvTimeoutError::Disconnected) => Waited::Failed,
+            Err(RecvTimeoutError::Timeout) => Waited::NotYet,
+        }
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

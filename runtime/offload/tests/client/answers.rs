@@ -1,0 +1,93 @@
+//! Images that a well-behaved peer completes.
+
+use std::time::Duration;
+
+use offramp_offload::client::{Standing, State};
+use offramp_runtime::executor::LocalCompletion;
+use offramp_runtime::remote::By;
+
+use crate::bench::{PATIENCE, client, config, here, run, table, until};
+use crate::fake::{Does, Fake, Setup};
+
+#[test]
+fn a_peer_completes_images_and_they_get_the_answers_that_the_device_would_give() {
+    let table = table(20);
+    let fake = Fake::start(Setup::of(&table));
+    for cut in 0..3 {
+        let mut client = client(config(vec![fake.address()]), &table, cut);
+        assert!(client.wait_for_peer(PATIENCE));
+        let said = run(&table, &mut client, 0..20, PATIENCE, LocalCompletion::InTime);
+        for (image, said) in said.iter().enumerate() {
+            assert_eq!((said.exit, said.predicted), here(&table, image));
+            assert_eq!(said.by, Some(By::Peer));
+        }
+        let summary = client.summary();
+        assert_eq!((summary.cuts[cut].images, summary.cuts[cut].by_peer), (20, 20));
+        let [peer] = &summary.peers[..] else { panic!("one peer") };
+        assert_eq!((peer.state, peer.requests.answered, peer.requests.total()), (State::Closed, 20, 20));
+        assert_eq!((peer.connections, peer.handshakes.held), (1, 1));
+        assert!(peer.models.iter().all(|model| model.standing == Standing::Proven));
+        assert!(
+            peer.round_trip_s.unwrap().p50 > 0.0 && peer.sent_bytes > 20 * 4 && peer.received_bytes > 20 * 8
+        );
+        assert_eq!((summary.retries, summary.declined), (0, Default::default()));
+    }
+    assert_eq!((fake.requests(), fake.canaries()), (60, 9));
+}
+
+#[test]
+fn typed_answers_are_as_good_as_raw_ones() {
+    let table = table(4);
+    let fake =
+        Fake::start(Setup { request: Does::AnswersTyped, canary: Does::AnswersTyped, ..Setup::of(&table) });
+    let mut client = client(config(vec![fake.address()]), &table, 1);
+    assert!(client.wait_for_peer(PATIENCE));
+    let said = run(&table, &mut client, 0..4, PATIENCE, LocalCompletion::InTime);
+    assert!(said.iter().all(|said| said.by == Some(By::Peer)));
+}
+
+#[test]
+fn the_first_usable_peer_of_the_list_is_asked() {
+    let table = table(6);
+    let (first, second) = (Fake::start(Setup::of(&table)), Fake::start(Setup::of(&table)));
+    let mut client = client(config(vec![first.address(), second.address()]), &table, 1);
+    until(&client, |summary| summary.peers.iter().all(|peer| peer.state == State::Closed));
+    run(&table, &mut client, 0..3, PATIENCE, LocalCompletion::InTime);
+    assert_eq!((first.requests(), second.requests()), (3, 0));
+    first.stop();
+    until(&client, |summary| summary.peers[0].state != State::Closed);
+    let said = run(&table, &mut client, 3..6, PATIENCE, LocalCompletion::InTime);
+    assert!(said.iter().all(|said| said.by == Some(By::Peer)));
+    assert_eq!(second.requests(), 3);
+}
+
+#[test]
+fn our_own_server_is_connected_to_with_pings_while_idle() {
+    let table = table(1);
+    let fake = Fake::start(Setup { ours: true, ..Setup::of(&table) });
+    let mut client = client(config(vec![fake.address()]), &table, 1);
+    assert!(client.wait_for_peer(PATIENCE));
+    // Pings are settled when a connection is made: once to learn whose server it is, once to stay.
+    assert_eq!((client.summary().peers[0].connections, fake.accepted()), (2, 2));
+    assert_eq!(fake.canaries(), 3);
+    fake.cut();
+    until(&client, |summary| summary.peers[0].handshakes.held == 2);
+    assert_eq!(client.summary().peers[0].connections, 3);
+}
+
+#[test]
+fn without_a_peer_images_stay_and_do_not_wait() {
+    let table = table(3);
+    let mut client = client(config(vec![crate::fake::nobody()]), &table, 1);
+    assert!(!client.wait_for_peer(PATIENCE));
+    let said = run(&table, &mut client, 0..3, Duration::from_secs(5), LocalCompletion::InTime);
+    for (image, said) in said.iter().enumerate() {
+        assert_eq!(
+            (said.exit, said.predicted, said.by),
+            (here(&table, image).0, here(&table, image).1, None)
+        );
+        assert!(said.latency < Duration::from_secs(1), "{:?}", said.latency);
+    }
+    let summary = client.summary();
+    assert_eq!((summary.declined.no_peer, summary.peers[0].requests.total()), (3, 0));
+}
