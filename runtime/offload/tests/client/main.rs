@@ -5,6 +5,8 @@
 mod answers;
 mod bench;
 mod fake;
+mod faults;
 mod rows;
 #[path = "../../../tests/scripted/mod.rs"]
 mod scripted;
+mod tls;
