@@ -17,6 +17,7 @@ mod prepare;
 #[cfg(feature = "full")]
 mod report;
 mod run;
+mod serve;
 #[cfg(feature = "full")]
 mod split;
 #[cfg(feature = "full")]
@@ -39,6 +40,7 @@ pub enum Command {
     Verify(verify::Verify),
     Prepare(prepare::Prepare),
     Run(run::Run),
+    Serve(serve::Serve),
     Calibrate(calibrate::Calibrate),
     Bench(bench::Bench),
     #[cfg(feature = "full")]
@@ -72,6 +74,7 @@ impl Command {
             Self::Verify(command) => command.run(),
             Self::Prepare(command) => command.run(),
             Self::Run(command) => command.run(),
+            Self::Serve(command) => command.run(),
             Self::Calibrate(command) => command.run(),
             Self::Bench(command) => command.run(),
             #[cfg(feature = "full")]

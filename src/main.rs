@@ -7,6 +7,7 @@ mod backends;
 mod commands;
 mod input;
 mod interrupt;
+mod logs;
 mod offload;
 mod output;
 mod policies;

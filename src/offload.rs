@@ -11,6 +11,7 @@ use offramp_runtime::executor::{Departure, LocalCompletion, Offload};
 use offramp_runtime::prepare;
 
 use crate::backends::BackendFlags;
+use crate::logs::LogFlags;
 use crate::prepared::PreparedBundle;
 use crate::status::{hint, usage};
 use crate::{output, quantities};
@@ -139,6 +140,7 @@ impl Plan {
     /// When files or credentials cannot be used, or the backend cannot run the device's end of the cut. A peer that is not there
     /// is no error.
     pub fn connect(self, prepared: &PreparedBundle, backend: &BackendFlags) -> anyhow::Result<Offloading> {
+        LogFlags::WARNINGS.install();
         let Self { config, tail, model, deadline, completion } = self;
         let (cut, bytes) = (tail.cut, model.bytes_per_image());
         let (pipeline, engine) = (&prepared.pipeline, prepared.backend.as_ref());

@@ -31,10 +31,17 @@ pub fn text(text: impl std::fmt::Display) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Says something beside the data.
-#[expect(clippy::print_stderr, reason = "notes go to stderr so that stdout stays data")]
+/// Prints one JSON object on one line, for those who read lines while the command runs.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub fn json_line(value: &impl Serialize) -> anyhow::Result<()> {
+    text(serde_json::to_string(value)?)
+}
+
+/// Says something beside the data. What cannot be said is left unsaid: stderr may be a file on a full disk.
 pub fn note(text: impl std::fmt::Display) {
-    eprintln!("{text}");
+    let _unsaid = writeln!(io::stderr(), "{text}");
 }
 
 /// A bar over `total` steps, drawn only on a terminal.

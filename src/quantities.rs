@@ -1,5 +1,6 @@
 //! Numbers as flags take them; what is out of range never gets past the command line.
 
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::num::NonZeroUsize;
 use std::str::FromStr;
 use std::time::Duration;
@@ -14,6 +15,14 @@ fn number<T: FromStr>(text: &str, holds: impl Fn(&T) -> bool, expected: &str) ->
 /// How many: 1 or more.
 pub fn count(text: &str) -> Result<NonZeroUsize, String> {
     number(text, |_| true, "a whole number, 1 or more")
+}
+
+/// Where to listen; of a name's addresses the first, of the older kind if there is one.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    let refused = |why: &dyn std::fmt::Display| format!("expected HOST:PORT, 127.0.0.1:8001 say ({why})");
+    let addresses: Vec<_> = text.to_socket_addrs().map_err(|error| refused(&error))?.collect();
+    let older = addresses.iter().find(|address| address.is_ipv4());
+    older.or(addresses.first()).copied().ok_or_else(|| refused(&"no such host"))
 }
 
 /// A position: 0 or more.

@@ -6,6 +6,7 @@ use std::io;
 use offramp_exporter::ExportError;
 use offramp_models::BundleError;
 use offramp_models::dataset::DataError;
+use offramp_offload::server::{ModelError, ServeError, TokenError};
 use offramp_runtime::backend::{BackendError, LibraryError};
 use offramp_runtime::calibrate::CalibrateError;
 use offramp_runtime::prepare::PrepareError;
@@ -13,6 +14,8 @@ use offramp_runtime::prepare::PrepareError;
 use offramp_study::campaign::CampaignError;
 #[cfg(feature = "full")]
 use offramp_study::oracle::OpenError;
+
+use crate::output;
 
 /// The process's status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,14 +77,13 @@ pub fn hint(source: impl Into<anyhow::Error>, hint: impl Into<String>) -> anyhow
 }
 
 /// Prints an error with its causes and a hint, and says which status it is.
-#[expect(clippy::print_stderr, reason = "this is where the command line tells its errors")]
 pub fn explain(error: &anyhow::Error) -> Status {
     if broken_pipe(error) {
         return Status::Done;
     }
-    eprintln!("error: {error:#}");
+    output::note(format!("error: {error:#}"));
     if let Some(hint) = find_hint(error) {
-        eprintln!("\nhint: {hint}");
+        output::note(format!("\nhint: {hint}"));
     }
     status_of(error)
 }
@@ -132,6 +134,9 @@ fn find_hint(error: &anyhow::Error) -> Option<String> {
                 .to_owned(),
         );
     }
+    if let Some(error) = error.downcast_ref::<ServeError>() {
+        return serve_hint(error).map(str::to_owned);
+    }
     let advice = match backend_error(error)? {
         BackendError::Library(LibraryError::NotFound { .. }) => {
             "set ORT_DYLIB_PATH to libonnxruntime.so, run scripts/set-up, or use --backend tract"
@@ -145,6 +150,18 @@ fn find_hint(error: &anyhow::Error) -> Option<String> {
         _ => return None,
     };
     Some(advice.to_owned())
+}
+
+fn serve_hint(error: &ServeError) -> Option<&'static str> {
+    Some(match error {
+        ServeError::Listen { .. } => "another server may have the port; --listen HOST:0 takes a free one",
+        ServeError::NoModels => "`offramp split --tails` writes what a server runs",
+        ServeError::Twice { .. } => "name every bundle once",
+        ServeError::Tls(_) => "--tls-cert, --tls-key and --client-ca take PEM files",
+        ServeError::Tokens(TokenError::None { .. }) => "--token-file holds one token a line",
+        ServeError::Model { .. } => "try another --backend",
+        _ => return None,
+    })
 }
 
 /// The engine's error in a chain; transparent wrappers hide it from [`std::error::Error::source`].
@@ -162,8 +179,11 @@ fn backend_error(error: &anyhow::Error) -> Option<&BackendError> {
         if let Some(error) = cause.downcast_ref::<OpenError>() {
             return error.refused_by_backend();
         }
-        match cause.downcast_ref::<PrepareError>() {
-            Some(error) => refused_by_backend(error),
+        if let Some(error) = cause.downcast_ref::<PrepareError>() {
+            return refused_by_backend(error);
+        }
+        match cause.downcast_ref::<ModelError>() {
+            Some(error) => tail_refused_by_backend(error),
             None => cause.downcast_ref(),
         }
     })
@@ -173,6 +193,14 @@ fn backend_error(error: &anyhow::Error) -> Option<&BackendError> {
 pub fn refused_by_backend(error: &PrepareError) -> Option<&BackendError> {
     match error {
         PrepareError::Backend(error) => Some(error),
+        _ => None,
+    }
+}
+
+/// The backend's part in a tail that cannot be prepared.
+pub fn tail_refused_by_backend(error: &ModelError) -> Option<&BackendError> {
+    match error {
+        ModelError::Backend(error) => Some(error),
         _ => None,
     }
 }

@@ -80,6 +80,15 @@ impl Config {
     }
 }
 
+impl Admission {
+    /// Messages of up to `bytes`, and room for at least four of them on their way in.
+    #[must_use]
+    pub fn with_messages_of(self, bytes: usize) -> Self {
+        let receiving_bytes = self.receiving_bytes.max(bytes.saturating_mul(4));
+        Self { message_bytes: bytes, receiving_bytes, ..self }
+    }
+}
+
 impl Default for Batching {
     fn default() -> Self {
         Self { images: 32, delay: Duration::from_micros(500), waiting: 64 }

@@ -1,6 +1,6 @@
 //! A graph that is served: what it takes and gives, ready on one backend.
 
-use offramp_models::TensorSpec;
+use offramp_models::{Bundle, BundleError, Tail, TensorSpec, Wire};
 use offramp_runtime::backend::{
     Backend, BackendError, Description, GraphSource, Origin, Runner, RunnerOptions,
 };
@@ -31,6 +31,9 @@ pub struct Model {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
+    /// The bundle is not what was written.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
     /// The engine cannot prepare it, or cannot run it.
     #[error(transparent)]
     Backend(#[from] BackendError),
@@ -59,6 +62,26 @@ pub enum ModelError {
 }
 
 impl Model {
+    /// Prepares the tails of `bundle` on `backend` as [`Model::prepare`] does, those of one wire form or all. All files of
+    /// its tails are compared with their digests first.
+    ///
+    /// # Errors
+    /// `Bundle` for files that are missing or were changed, else as [`Model::prepare`].
+    pub fn tails(
+        bundle: &Bundle,
+        wire: Option<Wire>,
+        backend: &dyn Backend,
+        threads: Option<usize>,
+    ) -> Result<Vec<Self>, ModelError> {
+        let tails = bundle.tails()?.into_iter().filter(|tail| wire.is_none_or(|wire| tail.wire == wire));
+        let prepare = |tail: Tail| {
+            let file = bundle.dir().join(&tail.file);
+            let signature = Signature { name: tail.name, inputs: tail.inputs, outputs: tail.outputs };
+            Self::prepare(signature, Origin::File(&file), backend, threads)
+        };
+        tails.map(prepare).collect()
+    }
+
     /// Prepares `graph` on `backend`, with `threads` inside one operator where the engine has a choice.
     ///
     /// # Errors
