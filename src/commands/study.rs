@@ -70,7 +70,7 @@ impl Study {
                 "rows": finished.rows,
                 "returns": finished.returns,
                 "skipped": finished.skipped,
-                "tables": finished.findings.tables.iter().map(|table| &table.name).collect::<Vec<_>>(),
+                "tables": finished.findings.tables().map(|table| &table.name).collect::<Vec<_>>(),
             }));
         }
         output::text(finished.text().trim_end())?;

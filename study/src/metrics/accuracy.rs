@@ -2,8 +2,8 @@
 
 use super::Comparison;
 use super::group::without_policies;
-use super::row::{NO_LABELS, count, identity, identity_of, known, number, percent, share};
-use crate::findings::{Cell, Table};
+use super::row::{NO_LABELS, count, identity, identity_of, known, number, percent, set, set_of, share};
+use crate::findings::Table;
 
 /// Accuracy under the policy and at the final exit, a row per comparison.
 pub fn table(comparisons: &[Comparison<'_>]) -> Table {
@@ -42,10 +42,8 @@ pub fn by_exit(comparisons: &[Comparison<'_>]) -> Table {
     ];
     let mut rows = Vec::new();
     for comparison in without_policies(comparisons) {
-        let given = comparison.given();
         for exit in 0..comparison.exits() {
-            let mut row: Vec<Cell> =
-                [given.network, given.set, given.surrogate].map(super::row::word).to_vec();
+            let mut row = set_of(comparison);
             row.push(number(exit));
             row.extend(at_exit(comparison, exit).map(|accuracy| known(accuracy, NO_LABELS)));
             rows.push(row);
@@ -56,7 +54,7 @@ pub fn by_exit(comparisons: &[Comparison<'_>]) -> Table {
         title: "Accuracy at every exit".into(),
         caption: "Fraction of the labelled images that get their label when all images stop at this exit."
             .into(),
-        columns: identity().into_iter().take(3).chain(columns).collect(),
+        columns: set().into_iter().chain(columns).collect(),
         rows,
     }
 }

@@ -13,8 +13,10 @@ pub struct Pairing<'a> {
     pub network: &'a str,
     /// The adversarial set; one name, one set.
     pub set: &'a str,
-    /// The network that the set was crafted on; [`Self::network`] where it is the same.
+    /// The network that the set was crafted on; [`Self::network`] where it is the same, and where nothing was crafted.
     pub surrogate: &'a str,
+    /// What the set is beside others.
+    pub origin: Origin<'a>,
     /// The deployment by name, `default` or `calibrated-5`: one name may be another policy on another network.
     pub policy_name: &'a str,
     /// When the network stops.
@@ -25,6 +27,17 @@ pub struct Pairing<'a> {
     pub benign: &'a Replay,
     /// Every exit on the set, image by image those of `benign`.
     pub adversarial: &'a Replay,
+}
+
+/// What made a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin<'a> {
+    /// Whether it was crafted, and not corrupted.
+    pub crafted: bool,
+    /// The method with what it aims at, or the kind of corruption: sets of one family differ in how far they go.
+    pub family: &'a str,
+    /// The set's name where everybody knows what it was crafted on.
+    pub label: &'a str,
 }
 
 /// What a network costs; one entry per exit.

@@ -3,6 +3,8 @@
 //! The counterfactual is the same network without the exit under the same policy: who left there goes on to the next
 //! exit that takes it, and nobody pays for the internal classifier.
 
+use std::collections::HashSet;
+
 use offramp_runtime::confidence::Prediction;
 use offramp_runtime::policy::{PolicySpec, Rule, conclude};
 use offramp_runtime::replay::{Evaluation, Replay};
@@ -160,49 +162,58 @@ fn without(policy: &PolicySpec, exits: usize, exit: usize) -> Option<PolicySpec>
     Some(policy)
 }
 
-/// What every exit costs and saves, a row per network, policy, images and exit.
-pub fn table(comparisons: &[Comparison<'_>]) -> Table {
-    let mut rows = Vec::new();
-    let mut told: Vec<(&str, &str, *const Replay)> = Vec::new();
-    for comparison in comparisons {
-        let given = comparison.given();
-        let [benign, adversarial] = Return::of(comparison);
-        let key = (given.network, given.policy_name, std::ptr::from_ref(given.benign));
-        if !told.contains(&key) {
-            told.push(key);
-            rows.extend(
-                benign.iter().enumerate().map(|(exit, found)| row(comparison, "benign", exit, found)),
-            );
+/// What every exit costs and saves, a row per network with an early exit, policy, images and exit.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    rows: Vec<Vec<Cell>>,
+    /// Networks and policies whose benign images were told.
+    told: HashSet<[String; 2]>,
+}
+
+impl Ledger {
+    /// Adds the set of a comparison, and the benign images unless they were told.
+    pub fn add(&mut self, comparison: &Comparison<'_>) {
+        if comparison.exits() < 2 {
+            return;
         }
-        rows.extend(
-            adversarial.iter().enumerate().map(|(exit, found)| row(comparison, given.set, exit, found)),
-        );
+        let given = comparison.given();
+        let told = !self.told.insert([given.network, given.policy_name].map(str::to_owned));
+        let benign = (!told).then_some((Which::Benign, "benign"));
+        for (which, images) in benign.into_iter().chain([(Which::Adversarial, given.set)]) {
+            let exits = (0..comparison.exits()).map(|exit| (exit, Return::of_exit(comparison, which, exit)));
+            self.rows.extend(exits.map(|(exit, found)| row(comparison, images, exit, &found)));
+        }
     }
-    Table {
-        name: "exit-returns".into(),
-        title: "What every exit costs and saves".into(),
-        caption: "Against the same network without the exit, under the same policy: who left there goes on \
-                  to the next exit that takes it. Saved: the MACs of going on, mean over all images. Net: \
-                  less the MACs of the exit's own internal classifier, which everybody who gets there \
-                  pays. Accuracy: without the exit less with it. An exit that never pays is better \
-                  removed; judged by measured time where there is one, else by MACs."
-            .into(),
-        columns: vec![
-            text("network", "Network"),
-            text("policy", "Policy"),
-            text("images", "Images"),
-            count("exit", "Exit"),
-            count("reached", "Reached by"),
-            count("left", "Left by"),
-            percent("accuracy_left", "Accuracy of those"),
-            count("head_macs", "MACs of its classifier"),
-            column("saved_macs", "Saved MACs per image", Format::Decimals(0)),
-            column("net_macs", "Net MACs per image", Format::Decimals(0)),
-            measured("net_s", "Net time per image", Format::Seconds),
-            decimals("accuracy_without", "Accuracy gained without it", 4),
-            text("advice", "Advice"),
-        ],
-        rows,
+
+    /// The table.
+    pub fn table(self) -> Table {
+        Table {
+            name: "exit-returns".into(),
+            title: "What every exit costs and saves".into(),
+            caption: "Against the same network without the exit, under the same policy: who left there goes on \
+                      to the next exit that takes it. Saved: the MACs of going on, mean over all images. Net: \
+                      less the MACs of the exit's own internal classifier, which everybody who gets there \
+                      pays. Accuracy: without the exit less with it. An exit that never pays is better \
+                      removed; judged by measured time where there is one, else by MACs. Networks of one exit \
+                      have no row."
+                .into(),
+            columns: vec![
+                text("network", "Network"),
+                text("policy", "Policy"),
+                text("images", "Images"),
+                count("exit", "Exit"),
+                count("reached", "Reached by"),
+                count("left", "Left by"),
+                percent("accuracy_left", "Accuracy of those"),
+                count("head_macs", "MACs of its classifier"),
+                column("saved_macs", "Saved MACs per image", Format::Decimals(0)),
+                column("net_macs", "Net MACs per image", Format::Decimals(0)),
+                measured("net_s", "Net time per image", Format::Seconds),
+                decimals("accuracy_without", "Accuracy gained without it", 4),
+                text("advice", "Advice"),
+            ],
+            rows: self.rows,
+        }
     }
 }
 

@@ -121,15 +121,6 @@ fn rooms(figure: &Figure) -> [Room; 2] {
     [Room { beside, margin: bars == 0, ground: false }, Room { ground, margin: true, beside: 0.0 }]
 }
 
-/// The ends of both axes of `figure`.
-pub fn ends(figure: &Figure) -> [[f64; 2]; 2] {
-    let [x, y] = rooms(figure);
-    [
-        Scale::new(&figure.x, values(figure, 0), x, 2).ends(),
-        Scale::new(&figure.y, values(figure, 1), y, 2).ends(),
-    ]
-}
-
 struct Layout {
     x: Scale,
     y: Scale,
@@ -191,9 +182,6 @@ fn chart<'b>(backend: Svg<'b>, figure: &Figure, layout: &Layout, categories: boo
     }
     for (index, series) in of(Mark::Line) {
         line(&mut chart, series, index, layout)?;
-        if pointed(series) {
-            points(&mut chart, series, index, layout)?;
-        }
     }
     for (index, series) in of(Mark::Point) {
         points(&mut chart, series, index, layout)?;
@@ -202,7 +190,9 @@ fn chart<'b>(backend: Svg<'b>, figure: &Figure, layout: &Layout, categories: boo
 }
 
 fn line<'b>(chart: &mut Context<'_, 'b>, series: &Series, index: usize, layout: &Layout) -> Drawn<'b> {
-    let style = ShapeStyle::from(Ink::Line(place(index)));
+    let marked = series.mark == Mark::Line && pointed(series);
+    let ink = if marked { Ink::Marked(place(index)) } else { Ink::Line(place(index)) };
+    let style = ShapeStyle::from(ink);
     chart.draw_series(runs(series, layout).into_iter().map(|run| PathElement::new(run, style))).map(|_| ())
 }
 
