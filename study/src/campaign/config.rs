@@ -240,7 +240,7 @@ fn batch() -> std::num::NonZeroUsize {
 }
 
 fn specimens() -> usize {
-    4
+    2
 }
 
 fn blocks() -> usize {

@@ -79,8 +79,8 @@ impl Origin {
     fn sets(self) -> &'static str {
         match self {
             Self::Own => "Sets crafted on the network itself",
-            Self::Foreign => "Sets crafted on other networks",
-            Self::Corrupted => "Corrupted images",
+            Self::Foreign => "Sets crafted on other networks, under the first policy",
+            Self::Corrupted => "Corrupted images, under the first policy",
         }
     }
 
@@ -104,7 +104,8 @@ impl Album {
         self.plate.by_policy
     }
 
-    /// Draws the set of `comparison`, if there is anything to draw.
+    /// Draws the set of `comparison`, if there is anything to draw; under other policies than the network's first only what
+    /// was crafted on the network itself.
     pub fn add(&mut self, comparison: &Comparison<'_>) {
         let points = (self.plate.points)(comparison, Which::Adversarial);
         if points.is_empty() {
@@ -119,6 +120,10 @@ impl Album {
             weight: (self.plate.weight)(comparison),
             points,
         };
+        let first = self.pages.iter().find(|page| page.network == given.network);
+        if origin != Origin::Own && first.is_some_and(|page| page.policy.as_deref() != policy) {
+            return;
+        }
         let same = |page: &&mut Page| {
             page.network == given.network && page.policy.as_deref() == policy && page.origin == origin
         };

@@ -22,7 +22,7 @@ pub struct Inquiry {
     tables: [Option<Table>; TABLES.len()],
     alpha: Option<Table>,
     alphas: Vec<Figure>,
-    albums: [Album; 5],
+    albums: [Album; 6],
     glance: Glance,
     rates: Rates,
     returns: Ledger,
@@ -57,6 +57,7 @@ impl Inquiry {
     /// Nothing asked yet. Tables have `networks` in this order; accuracy against cost is by thresholds on `measure`.
     pub fn new(networks: Vec<String>, measure: Measure) -> Self {
         let albums = [
+            accuracy::plate(),
             change_of_exit::plate(),
             change_of_exit::exits_plate(),
             first_flip::plate(),
@@ -125,7 +126,8 @@ impl Inquiry {
             efficacy,
             cost,
         ] = self.tables;
-        let [changes, exits, flips, efficacies, curves] = self.albums.map(|album| album.figures(networks));
+        let [accuracies, changes, exits, flips, efficacies, curves] =
+            self.albums.map(|album| album.figures(networks));
         let [mut changes, mut further] = changes;
         let [first, rest] = exits;
         changes.extend(first);
@@ -136,7 +138,7 @@ impl Inquiry {
         let alone = |figures: Vec<Figure>| [figures, Vec::new()];
         let (latencies, replays) = (runs.latencies, runs.replays);
         let mut topics = vec![
-            Topic::new("Accuracy", none(), listed(vec![right, right_by_exit])),
+            Topic::new("Accuracy", accuracies, listed(vec![right, right_by_exit])),
             Topic::new(
                 "Transfer between networks",
                 alone(self.rates.figures()),

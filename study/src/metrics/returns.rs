@@ -171,12 +171,13 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Adds the set of a comparison, and the benign images unless they were told.
+    /// Adds the set of a comparison, and the benign images unless they were told. Sets crafted on another network are left
+    /// out.
     pub fn add(&mut self, comparison: &Comparison<'_>) {
-        if comparison.exits() < 2 {
+        let given = comparison.given();
+        if comparison.exits() < 2 || given.surrogate != given.network {
             return;
         }
-        let given = comparison.given();
         let told = !self.told.insert([given.network, given.policy_name].map(str::to_owned));
         let benign = (!told).then_some((Which::Benign, "benign"));
         for (which, images) in benign.into_iter().chain([(Which::Adversarial, given.set)]) {
@@ -195,7 +196,7 @@ impl Ledger {
                       less the MACs of the exit's own internal classifier, which everybody who gets there \
                       pays. Accuracy: without the exit less with it. An exit that never pays is better \
                       removed; judged by measured time where there is one, else by MACs. Networks of one exit \
-                      have no row."
+                      and sets crafted on other networks have no row."
                 .into(),
             columns: vec![
                 text("network", "Network"),

@@ -24,7 +24,7 @@ pub fn draw(body: &mut String, series: &[Series], (top, width, size): (f64, f64,
             (x, y) = (GAP, y + row);
         }
         let middle = y + row / 2.0;
-        sample(body, one, place, (x, middle));
+        sample(body, one, place, super::chart::fills(series), (x, middle));
         let [at, line] = [x + SAMPLE + GAP, middle].map(short);
         let whole = if name == one.name {
             String::new()
@@ -39,7 +39,7 @@ pub fn draw(body: &mut String, series: &[Series], (top, width, size): (f64, f64,
     y + row - top
 }
 
-fn sample(body: &mut String, series: &Series, place: u8, (x, y): (f64, f64)) {
+fn sample(body: &mut String, series: &Series, place: u8, filled: bool, (x, y): (f64, f64)) {
     let classes = |ink: Ink| ink.classes();
     let line = |body: &mut String| {
         let [from, to, at] = [x, x + SAMPLE, y].map(short);
@@ -56,6 +56,7 @@ fn sample(body: &mut String, series: &Series, place: u8, (x, y): (f64, f64)) {
                 point(body);
             }
         }
+        Mark::Area if !filled => line(body),
         Mark::Area => {
             let [from, at] = [x, y].map(short);
             let _ = writeln!(

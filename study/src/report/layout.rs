@@ -5,6 +5,8 @@ use crate::findings::{Cell, Column, Format, Table};
 
 /// Letters of a word that a cell holds in one piece.
 const WORD: usize = 24;
+/// Letters of a cell that stand in one line.
+const BRIEF: usize = 16;
 /// In tables of more rows, what all rows share is said once.
 const FEW: usize = 8;
 /// Rows on average that a word names before it becomes the head of a group.
@@ -38,8 +40,8 @@ pub struct Plan<'a> {
     pub words: bool,
     /// Whether any cell has an interval: those get a column of their own, so that numbers stay aligned.
     pub intervals: bool,
-    /// Whether any word is too long to stand in one piece.
-    pub long: bool,
+    /// The class of its cells, where they hold words.
+    pub class: &'static str,
 }
 
 impl<'a> Layout<'a> {
@@ -129,11 +131,19 @@ fn plan<'a>(table: &Table, index: usize, column: &'a Column) -> Plan<'a> {
     let intervals = cells().any(|cell| matches!(cell, Cell::Interval { .. }));
     // A column of words with an odd cell in it is laid out cell by cell.
     let words = column.format == Format::Text && cells().all(|cell| matches!(cell, Cell::Text(_)));
-    let long = cells().any(|cell| {
-        let Cell::Text(text) = cell else { return false };
-        text.split([' ', '-']).any(|word| word.chars().count() > WORD)
-    });
-    Plan { index, column, shown: Shown::new(column.format, largest), words, intervals, long }
+    let longest = |measure: fn(&str) -> usize| {
+        let texts = cells().filter_map(|cell| if let Cell::Text(text) = cell { Some(text) } else { None });
+        texts.map(|text| measure(text)).max().unwrap_or(0)
+    };
+    let word = |text: &str| text.split([' ', '-']).map(|word| word.chars().count()).max().unwrap_or(0);
+    let class = if longest(|text| text.chars().count()) <= BRIEF {
+        "brief"
+    } else if longest(word) > WORD {
+        "long"
+    } else {
+        "t"
+    };
+    Plan { index, column, shown: Shown::new(column.format, largest), words, intervals, class }
 }
 
 fn value(cell: &Cell) -> Option<f64> {

@@ -9,6 +9,8 @@ use crate::plot;
 
 /// Tables of more rows are folded, and may be broken over sheets of paper.
 const SHORT: usize = 20;
+/// Tables of more rows are not printed: they would fill a dozen sheets each.
+const PRINTED: usize = 400;
 
 /// A part of the page, as the contents list it.
 pub struct Part {
@@ -181,8 +183,11 @@ fn tabled(entry: &Entry<'_>) -> Markup {
     };
     html! {
         @if entry.rows > SHORT {
-            details.fold #(entry.id) {
-                summary { h3 { (entry.title) } " " span.unit { (counted(entry.rows, "row")) } }
+            details.fold .screen[entry.rows > PRINTED] #(entry.id) {
+                summary {
+                    h3 { (entry.title) } " " span.unit { (counted(entry.rows, "row")) }
+                    @if entry.rows > PRINTED { span.unit.paper { ", not printed: the study's folder has them in tables/" } }
+                }
                 (body)
             }
         } @else {

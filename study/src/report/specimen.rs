@@ -45,9 +45,13 @@ pub fn grid(specimens: &[Specimen], id: &str) -> Result<Markup, ReportError> {
     let rest = sets.split_off(sets.len().min(OPEN));
     let shown = |sets: &[(&str, Vec<Markup>)]| {
         html! {
-            @for (set, cards) in sets {
-                h4 { (set) }
-                div.specimens { @for card in cards { (card) } }
+            div.sets {
+                @for (set, cards) in sets {
+                    div {
+                        h4 { (set) }
+                        div.specimens { @for card in cards { (card) } }
+                    }
+                }
             }
         }
     };

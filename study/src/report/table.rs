@@ -76,16 +76,16 @@ fn body(rows: &[Vec<Cell>], layout: &Layout<'_>) -> Markup {
 fn named(cell: &Cell, plan: &Plan<'_>, first: bool, span: usize) -> Markup {
     let (text, span) = (words(Some(cell)), (span > 1).then_some(span));
     if first {
-        html! { th scope=(if span.is_some() { "rowgroup" } else { "row" }) rowspan=[span] .long[plan.long] { (text) } }
+        html! { th scope=(if span.is_some() { "rowgroup" } else { "row" }) rowspan=[span] class=(plan.class) { (text) } }
     } else {
-        html! { td.t rowspan=[span] .long[plan.long] { (text) } }
+        html! { td class=(plan.class) rowspan=[span] { (text) } }
     }
 }
 
 fn show(cell: &Cell, plan: &Plan<'_>, reasons: &[&str]) -> Markup {
     let wide = plan.intervals.then_some("2");
     match cell {
-        Cell::Text(text) => html! { td.t .long[plan.long] colspan=[wide] { (text) } },
+        Cell::Text(text) => html! { td class=(plan.class) colspan=[wide] { (text) } },
         Cell::Number(value) => html! {
             td { (plan.shown.text(*value)) }
             @if plan.intervals { td.interval {} }
