@@ -345,7 +345,7 @@ fn an_exit_returns_what_its_leavers_save_less_what_everybody_pays() {
     let (benign, adversarial) = (replay(&images), replay(&images));
     let policy = PolicySpec::default();
     let comparison = compared(&policy, [&benign, &adversarial]);
-    let head_macs = [4, 6, 1];
+    let head_macs = [4, 6];
     let costs = Costs { head_macs: Some(&head_macs), ..comparison.given().costs };
     let known = Comparison::new(Pairing { costs, ..*comparison.given() }).unwrap();
     let [found, _] = Return::of(&known);
@@ -353,10 +353,10 @@ fn an_exit_returns_what_its_leavers_save_less_what_everybody_pays() {
     assert_eq!(found[0].accuracy_left, Some(0.5));
     let [first, second] = [0, 1].map(|exit| found[exit].removal.unwrap());
     // Without exit 0 its two leave at exit 1 for 10 more; nobody pays 4.
-    assert_eq!((first.saved_macs, first.net_macs), (5.0, Some(1.0)));
+    assert_eq!((first.head_macs, first.saved_macs, first.net_macs), (Some(4.0), 5.0, Some(1.0)));
     assert_eq!((first.accuracy, first.net_seconds), (Some(0.25), None));
     // Without exit 1 nobody leaves elsewhere; the two that go past save its 6.
-    assert_eq!((second.saved_macs, second.net_macs), (0.0, Some(-3.0)));
+    assert_eq!((second.head_macs, second.saved_macs, second.net_macs), (Some(3.0), 0.0, Some(-3.0)));
     assert_eq!(
         found.iter().map(Return::advice).collect::<Vec<_>>(),
         [Some(Advice::PaysInAccuracy), Some(Advice::NeverLeft), None]
@@ -368,7 +368,14 @@ fn an_exit_returns_what_its_leavers_save_less_what_everybody_pays() {
     let table = ledger.table();
     assert_eq!(text(&table, 0, "images"), "benign");
     assert_eq!(table.rows.len(), 9, "benign images are told once");
-    assert_eq!(why(&table, 2, "advice"), "the final exit cannot be removed");
+    assert_eq!(
+        ["cost_macs", "saved_macs", "net_macs"].map(|column| number(&table, 0, column)),
+        [4.0, 5.0, 1.0]
+    );
+    assert_eq!(
+        ["head_macs", "advice"].map(|column| why(&table, 2, column)),
+        ["the final exit cannot be removed"; 2]
+    );
 }
 
 #[test]
@@ -376,8 +383,8 @@ fn a_head_that_costs_more_than_it_saves_never_pays_and_seconds_outweigh_macs() {
     let images = [("0! 0!", 0), ("0? 0!", 0), ("0? 0!", 0), ("0? 0!", 0)];
     let (benign, adversarial) = (replay(&images), replay(&images));
     let policy = PolicySpec::default();
-    let plain = Costs { head_macs: Some(&[8, 1]), ..Costs::counted(&[10, 20]) };
-    let timed = Costs { seconds: Some(&[0.1, 0.5]), head_seconds: Some(&[0.05, 0.01]), ..plain };
+    let plain = Costs { head_macs: Some(&[8]), ..Costs::counted(&[10, 20]) };
+    let timed = Costs { seconds: Some(&[0.1, 0.5]), head_seconds: Some(&[0.05]), ..plain };
     let advice = |costs| {
         let given = *compared(&policy, [&benign, &adversarial]).given();
         Return::of(&Comparison::new(Pairing { costs, ..given }).unwrap())[0][0].advice()
@@ -402,6 +409,24 @@ fn removing_an_exit_removes_its_threshold_and_leaves_patience_to_the_others() {
     // Two that agree: the first image never, the second at exit 1. Without exit 0 or 1 only one early exit is left.
     assert_eq!(of(Rule::Patience { patience: 2 }), [Some(10.0), Some(10.0), None]);
     assert_eq!(of(Rule::Fixed { exit: 1 }), [None, None, None]);
+}
+
+#[test]
+fn an_exit_that_nobody_leaves_at_may_let_others_leave_or_answer_rightly() {
+    let advice = |images: &[(&str, usize)], rule, fallback| {
+        let policy = PolicySpec { rule, fallback };
+        let (benign, adversarial) = (replay(images), replay(images));
+        let given = *compared(&policy, [&benign, &adversarial]).given();
+        let costs = Costs { head_macs: Some(&[4, 6]), ..given.costs };
+        Return::of(&Comparison::new(Pairing { costs, ..given }).unwrap())[0][0].advice()
+    };
+    // Two that agree: nobody leaves at the first exit, and without it nobody would leave at the second.
+    let patience = Rule::Patience { patience: 2 };
+    assert_eq!(advice(&[("0! 0! 0!", 0)], patience.clone(), Fallback::Final), Some(Advice::Pays));
+    assert_eq!(advice(&[("1! 0! 0!", 0)], patience.clone(), Fallback::Final), Some(Advice::NeverLeft));
+    // Nobody agrees, and the first exit is the surest: it answers, rightly.
+    let most = Fallback::MostConfident;
+    assert_eq!(advice(&[("0! 1? 2?", 0)], patience, most), Some(Advice::BuysAccuracy));
 }
 
 #[test]
@@ -603,8 +628,8 @@ fn recordings_that_do_not_belong_together_are_refused() {
     insta::assert_snapshot!(refused(&unlabelled(&["0! 0! 0!", "1! 1! 1!"]), costs, &policy), @"image 0 has label 0 in the benign recording, no label in the adversarial one");
     insta::assert_snapshot!(refused(&benign, Costs::counted(&[1, 2]), &policy), @"MACs by exit: expected 3 entries, none less than the one before, got [1.0, 2.0]");
     insta::assert_snapshot!(refused(&benign, Costs::counted(&[2, 1, 3]), &policy), @"MACs by exit: expected 3 entries, none less than the one before, got [2.0, 1.0, 3.0]");
-    let heads = Costs { head_macs: Some(&[11, 0, 0]), ..costs };
-    insta::assert_snapshot!(refused(&benign, heads, &policy), @"head MACs by exit: expected 3 entries, none above the exit's MACs, got [11.0, 0.0, 0.0]");
+    let heads = Costs { head_macs: Some(&[11, 0]), ..costs };
+    insta::assert_snapshot!(refused(&benign, heads, &policy), @"head MACs by exit: expected 2 entries, none above the exit's MACs, got [11.0, 0.0]");
     let seconds = Costs { seconds: Some(&[0.1, f64::NAN, 0.3]), ..costs };
     insta::assert_snapshot!(refused(&benign, seconds, &policy), @"seconds by exit: expected 3 entries, finite and not negative, got [0.1, NaN, 0.3]");
     insta::assert_snapshot!(refused(&benign, costs, &PolicySpec::fixed(3)), @"the policy does not fit the network");

@@ -155,6 +155,12 @@ impl Campaign<'_> {
         if self.config.latency.is_none() {
             not_measured.push(NotMeasured::new("latency", NO_LATENCY));
         }
+        for (network, why) in
+            networks.iter().filter_map(|network| Some((network, network.heads.as_ref().err()?)))
+        {
+            let what = format!("MACs of the internal classifiers of {} alone", network.name);
+            not_measured.push(NotMeasured::new(&what, why));
+        }
         let here = Processor::here();
         let provenance = Provenance {
             producer: self.producer.to_owned(),

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use offramp_exporter::ExportError;
 use offramp_exporter::exits::Choice;
+use offramp_exporter::heads;
 use offramp_exporter::image::Normalisation;
 use offramp_exporter::plan::PlanOptions;
 use offramp_exporter::split::{SplitOptions, split};
 use offramp_exporter::verify::VerifyOptions;
 use offramp_models::dataset::shapes;
 use offramp_models::partial::Partial;
-use offramp_models::{Bundle, Sha256, zoo};
+use offramp_models::{Bundle, Causes, Sha256, zoo};
 use offramp_runtime::backend::Backend;
 use offramp_runtime::report::BundleName;
 
@@ -23,6 +24,8 @@ pub struct Network {
     pub name: String,
     /// Its files.
     pub bundle: Bundle,
+    /// Multiply-adds of the internal classifiers alone, an entry for every exit but the final one, or why they are not known.
+    pub heads: Result<Vec<u64>, String>,
 }
 
 impl Network {
@@ -67,7 +70,8 @@ impl Network {
                 return Err(CampaignError::Zoo { known: zoo::SHAPES_SDN_NAME, found: found.clone() });
             }
         };
-        Ok(Self { name, bundle })
+        let heads = heads::macs(&bundle).map_err(|error| Causes(&error).to_string());
+        Ok(Self { name, bundle, heads })
     }
 
     /// The network as rows and reports name it.

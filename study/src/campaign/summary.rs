@@ -128,6 +128,7 @@ impl<'a> Work<'a> {
                     policy_name,
                     policy,
                     costs: Costs {
+                        head_macs: target.network.heads.as_deref().ok(),
                         seconds: Some(&target.returns.exit_latency_s),
                         ..Costs::counted(&target.macs)
                     },
