@@ -116,21 +116,30 @@ impl Campaign<'_> {
 
     fn data(&self, networks: &[Network]) -> Result<Data, CampaignError> {
         let config = self.config;
-        let Some(first) = networks.first() else {
+        // Whose class names the folders of a data set are held against: any that has names.
+        let named = networks.iter().find(|network| network.bundle.manifest().classes.names.is_some());
+        let Some(first) = named.or(networks.first()) else {
             return Err(super::ConfigError::Missing { what: "a network" }.into());
         };
         let manifest = first.bundle.manifest();
-        for network in networks {
-            let (expected, found) = (manifest.classes.count, network.bundle.manifest().classes.count);
-            if expected != found {
-                let (first, network) = (first.name.clone(), network.name.clone());
-                return Err(CampaignError::Classes { first, expected, network, found });
+        let crossed = config.transfer && !config.methods.is_empty();
+        for (position, network) in networks.iter().enumerate() {
+            first.agree(network, crossed)?;
+            let identity = network.bundle.identity();
+            let before = networks.iter().take(position);
+            if let Some(same) = before.into_iter().find(|other| other.bundle.identity() == identity) {
+                let (first, network) = (same.name.clone(), network.name.clone());
+                return Err(CampaignError::Same { first, network, identity });
             }
         }
         let open = |spec: &super::DataSpec| {
             let options = OpenOptions { class_names: manifest.classes.names.as_deref(), limit: spec.limit };
             let data = dataset::open(&spec.images, &options)?;
             data.check_labels(manifest.classes.count)?;
+            for network in networks {
+                let (_, height, width) = network.bundle.manifest().input.chw();
+                data.check_size(height, width)?;
+            }
             let digest = data.digest()?;
             Ok::<_, CampaignError>((data, digest))
         };

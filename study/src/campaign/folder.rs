@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::FolderError;
+use super::craft::SetFile;
 use super::plan::Skipped;
 use crate::findings::Provenance;
 
@@ -166,7 +167,7 @@ impl Folder {
 
     /// A network's policy.
     pub fn policy(&self, network: &str, policy: &str) -> PathBuf {
-        self.dir.join("policies").join(format!("{network}.{}.json", super::policy::file_name(policy)))
+        self.dir.join("policies").join(super::policy::file_of(network, policy))
     }
 
     /// An adversarial set's pictures.
@@ -207,6 +208,18 @@ impl Folder {
     /// The folder itself, where the findings lie.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Whether a set is there: its manifest, and its pictures unless nothing could be crafted.
+    ///
+    /// # Errors
+    /// `Read` or `Form` names the manifest.
+    pub fn has_set(&self, name: &str) -> Result<bool, FolderError> {
+        let manifest = self.set_manifest(name);
+        if !manifest.is_file() || self.set(name).is_file() {
+            return Ok(manifest.is_file());
+        }
+        Ok(matches!(self.read(&manifest)?, SetFile::Nothing { .. }))
     }
 
     /// Reads JSON.

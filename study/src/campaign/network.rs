@@ -14,6 +14,7 @@ use offramp_models::partial::Partial;
 use offramp_models::{Bundle, Causes, Sha256, zoo};
 use offramp_runtime::backend::Backend;
 use offramp_runtime::report::BundleName;
+use serde_json::json;
 
 use super::config::{ModelSpec, NetworkSource, NetworkSpec};
 use super::{CampaignError, FolderError};
@@ -24,6 +25,8 @@ pub struct Network {
     pub name: String,
     /// Its files.
     pub bundle: Bundle,
+    /// Digest of how it was split; `None` where it came as a bundle or with the program.
+    pub split: Option<Sha256>,
     /// Multiply-adds of the internal classifiers alone, an entry for every exit but the final one, or why they are not known.
     pub heads: Result<Vec<u64>, String>,
 }
@@ -71,12 +74,37 @@ impl Network {
             }
         };
         let heads = heads::macs(&bundle).map_err(|error| Causes(&error).to_string());
-        Ok(Self { name, bundle, heads })
+        let split = if let NetworkSource::Model(model) = &spec.source { Some(model.digest()?) } else { None };
+        Ok(Self { name, bundle, split, heads })
     }
 
     /// The network as rows and reports name it.
     pub fn bundle_name(&self) -> BundleName {
         BundleName { name: self.name.clone(), identity: self.bundle.identity() }
+    }
+
+    /// Holds `other` to tell the same classes apart, under the same names where both have names, and where sets are tried on
+    /// both (`crossed`) to take pictures of the same shape.
+    ///
+    /// # Errors
+    /// `Classes`, `ClassNames` or `Shapes`.
+    pub(super) fn agree(&self, other: &Self, crossed: bool) -> Result<(), CampaignError> {
+        let [here, there] = [self, other].map(|network| network.bundle.manifest());
+        let (first, network) = (self.name.clone(), other.name.clone());
+        let (expected, found) = (here.classes.count, there.classes.count);
+        if expected != found {
+            return Err(CampaignError::Classes { first, expected, network, found });
+        }
+        let names = here.classes.names.iter().flatten().zip(there.classes.names.iter().flatten());
+        if let Some((class, (expected, found))) = names.enumerate().find(|(_, (here, there))| here != there) {
+            let (expected, found) = (expected.clone(), found.clone());
+            return Err(CampaignError::ClassNames { first, expected, network, found, class });
+        }
+        let (expected, found) = (here.input.chw(), there.input.chw());
+        if crossed && expected != found {
+            return Err(CampaignError::Shapes { first, expected, network, found });
+        }
+        Ok(())
     }
 
     /// Cumulative multiply-adds by exit.
@@ -93,6 +121,18 @@ impl Network {
     pub fn class(&self, label: usize) -> String {
         let names = self.bundle.manifest().classes.names.as_ref();
         names.and_then(|names| names.get(label)).cloned().unwrap_or_else(|| label.to_string())
+    }
+}
+
+impl ModelSpec {
+    /// Digest of everything but the model that says how it is split.
+    fn digest(&self) -> Result<Sha256, FolderError> {
+        let Self { path: _, is_static, exits, mean, std, classes } = self;
+        let of = |path: &PathBuf| {
+            Sha256::of_file(path).map_err(|source| FolderError::Read { path: path.clone(), source })
+        };
+        let classes = classes.as_ref().map(of).transpose()?;
+        Ok(Sha256::of_json(&json!([is_static, exits, mean, std, classes])))
     }
 }
 

@@ -11,7 +11,7 @@ use super::config::CorruptionSpec;
 use super::sweep::MethodSpec;
 use super::{CampaignError, Config, Network};
 use crate::adversarial::CraftError;
-use crate::corruption::{Corruption, Severity};
+use crate::corruption::{Constants, Corruption, Severity};
 use crate::method::{Method, MethodError};
 
 /// All units of a campaign.
@@ -169,6 +169,9 @@ impl Plan {
         }
         for network in networks {
             add(format!("network \"{}\"", network.name), network.bundle.identity().to_string());
+            if let Some(split) = network.split {
+                add(format!("the way of splitting network \"{}\"", network.name), split.to_string());
+            }
         }
         for input in &self.inputs {
             add(input.title(), input.key.to_string());
@@ -223,12 +226,21 @@ fn refusal(spec: &MethodSpec, network: &Network) -> Result<Option<String>, Campa
 }
 
 impl CorruptionSpec {
+    /// For people: no two corruptions of a study share one.
+    pub(super) fn label(&self, severity: Severity) -> String {
+        let whose = match self.constants {
+            Constants::Cifar => "",
+            Constants::TinyImagenet => " tiny-imagenet",
+        };
+        format!("{} severity {}{whose}", self.kind.name(), u8::from(severity))
+    }
+
     fn input(&self, position: usize, severity: Severity, seed: Option<u64>, data: Sha256) -> PlannedInput {
         let level = u8::from(severity);
         let key = Sha256::of_json(&json!({
             "corruption": self.kind, "constants": self.constants, "severity": level, "seed": seed, "data": data,
         }));
-        let label = format!("{} severity {level}", self.kind.name());
+        let label = self.label(severity);
         let name = format!("{}.{}", slug(&label, seed), key.prefix(8));
         PlannedInput { source: Source::Corrupted { spec: position, severity }, label, seed, name, key }
     }
