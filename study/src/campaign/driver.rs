@@ -91,11 +91,12 @@ impl Campaign<'_> {
     /// Any [`CampaignError`]; `Stopped` when `progress` said so. The folder can be gone on with after any of them.
     pub fn run(&self, progress: &mut dyn FnMut(Event<'_>) -> bool) -> Result<Finished, CampaignError> {
         let folder = Folder::open(self.dir)?;
-        folder.check_networks(self.config.networks.iter().map(|network| network.name.as_str()))?;
+        let names = self.config.networks.iter().map(|network| network.name.as_str());
+        let begun = folder.begun_networks(names)?;
         let mut clock = Clock { progress, done: 0, of: self.config.networks.len() };
         let mut networks = Vec::with_capacity(self.config.networks.len());
-        for spec in &self.config.networks {
-            networks.push(Network::open(spec, &folder.networks(), self.backend, self.threads)?);
+        for (spec, begun) in self.config.networks.iter().zip(begun) {
+            networks.push(Network::open(spec, &folder.networks(), begun, self.backend, self.threads)?);
             clock.unit(Phase::Open, &spec.name)?;
         }
         let data = self.data(&networks)?;

@@ -3,7 +3,7 @@
 //! `study.json`, `networks/`, `policies/`, `sets/`, `recordings/`, `measured/`, `rows.jsonl`; at the end `tables/`,
 //! `figures/` and `findings.json`. Every file appears when it is complete, so that a killed campaign goes on from its folder.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -102,17 +102,21 @@ impl Folder {
         Ok(())
     }
 
-    /// Holds `networks` to be all that the folder has, before any is split into it.
+    /// Holds `networks` to be all that the folder has, before any is split into it, and says which of them are the study's:
+    /// what else lies there was split for a study that was never begun.
     ///
     /// # Errors
     /// As [`Folder::check`].
-    pub fn check_networks<'a>(&self, networks: impl Iterator<Item = &'a str>) -> Result<(), FolderError> {
-        let Some(claim) = self.claim()? else { return Ok(()) };
-        let asked: HashSet<String> = networks.map(|name| format!("network \"{name}\"")).collect();
-        let mut there = claim.elements.into_keys().filter(|what| what.starts_with("network "));
+    pub fn begun_networks<'a>(
+        &self,
+        networks: impl Iterator<Item = &'a str>,
+    ) -> Result<Vec<bool>, FolderError> {
+        let elements = self.claim()?.map(|claim| claim.elements).unwrap_or_default();
+        let asked: Vec<String> = networks.map(|name| format!("network \"{name}\"")).collect();
+        let mut there = elements.keys().filter(|what| what.starts_with("network "));
         match there.find(|what| !asked.contains(what)) {
-            Some(what) => Err(FolderError::Removed { dir: self.dir.clone(), what }),
-            None => Ok(()),
+            Some(what) => Err(FolderError::Removed { dir: self.dir.clone(), what: what.clone() }),
+            None => Ok(asked.iter().map(|what| elements.contains_key(what)).collect()),
         }
     }
 

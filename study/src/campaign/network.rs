@@ -32,22 +32,22 @@ pub struct Network {
 }
 
 impl Network {
-    /// Opens `spec`; a model is split into `folder` and proved on `backend` first, unless that was done before.
+    /// Opens `spec`; a model is split into `folder` and proved on `backend` first, unless the study was `begun` with it.
     ///
     /// # Errors
     /// `Bundle`, `Split`, `Zoo` or `Folder`.
     pub(super) fn open(
         spec: &NetworkSpec,
         folder: &Path,
+        begun: bool,
         backend: &dyn Backend,
         threads: Option<usize>,
     ) -> Result<Self, CampaignError> {
         let name = spec.name.clone();
+        let splitting = Splitting { name: &name, folder, begun, backend, threads };
         let bundle = match &spec.source {
             NetworkSource::Bundle(dir) => open(&name, dir)?,
-            NetworkSource::Model(model) => {
-                Splitting { name: &name, folder, backend, threads }.split(model)?
-            }
+            NetworkSource::Model(model) => splitting.split(model)?,
             NetworkSource::Zoo(known) if known == zoo::SHAPES_SDN_NAME => {
                 let write = |path: &Path, bytes: &[u8]| {
                     std::fs::write(path, bytes)
@@ -67,7 +67,7 @@ impl Network {
                     std: None,
                     classes: Some(classes),
                 };
-                Splitting { name: &name, folder, backend, threads }.split(&model)?
+                splitting.split(&model)?
             }
             NetworkSource::Zoo(found) => {
                 return Err(CampaignError::Zoo { known: zoo::SHAPES_SDN_NAME, found: found.clone() });
@@ -145,6 +145,8 @@ fn open(name: &str, dir: &Path) -> Result<Bundle, CampaignError> {
 struct Splitting<'a> {
     name: &'a str,
     folder: &'a Path,
+    /// Whether the study has the bundle in the folder already.
+    begun: bool,
     backend: &'a dyn Backend,
     threads: Option<usize>,
 }
@@ -152,7 +154,7 @@ struct Splitting<'a> {
 impl Splitting<'_> {
     fn split(&self, model: &ModelSpec) -> Result<Bundle, CampaignError> {
         let target: PathBuf = self.folder.join(self.name);
-        if target.is_dir() {
+        if self.begun && target.is_dir() {
             let bundle = open(self.name, &target)?;
             let source = Sha256::of_file(&model.path)
                 .map_err(|source| FolderError::Read { path: model.path.clone(), source })?;
@@ -177,7 +179,7 @@ impl Splitting<'_> {
                 ..PlanOptions::default()
             },
             name: Some(self.name.to_owned()),
-            force: false,
+            force: true,
             gradients: false,
             verify: VerifyOptions { threads: self.threads, ..VerifyOptions::default() },
         };
