@@ -9,6 +9,7 @@ pub mod error;
 pub mod exits;
 pub mod fold;
 pub mod gradient;
+pub mod heads;
 pub mod image;
 pub mod inspect;
 pub mod plan;

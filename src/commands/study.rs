@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use indicatif::ProgressBar;
+use offramp_models::dataset::DataError;
 use offramp_study::campaign::{Campaign, CampaignError, Config, Event, Finished, FolderError, Phase};
 use serde_json::json;
 
@@ -70,7 +71,7 @@ impl Study {
                 "rows": finished.rows,
                 "returns": finished.returns,
                 "skipped": finished.skipped,
-                "tables": finished.findings.tables.iter().map(|table| &table.name).collect::<Vec<_>>(),
+                "tables": finished.findings.tables().map(|table| &table.name).collect::<Vec<_>>(),
             }));
         }
         output::text(finished.text().trim_end())?;
@@ -106,6 +107,19 @@ fn explain(error: CampaignError) -> anyhow::Error {
             "a study may only grow: choose another folder for another one"
         }
         CampaignError::Folder(FolderError::Foreign { .. }) => "choose a new folder",
+        CampaignError::Folder(FolderError::Row { .. }) => {
+            "cut the file before that line: the rows from there on are made again"
+        }
+        CampaignError::Folder(FolderError::Recording(_) | FolderError::Arrays { .. }) => {
+            "delete it: what is missing is made again"
+        }
+        CampaignError::Folder(FolderError::Form { path, .. }) if !path.ends_with("study.json") => {
+            "delete it: what is missing is made again"
+        }
+        CampaignError::Shapes { .. } => "a study for each, or `transfer = false`",
+        CampaignError::Data(DataError::Size { .. }) => {
+            "only folders of images are resized and cropped: give the pictures as a folder, or bring them to that size"
+        }
         CampaignError::CalibrationIsTest { .. } => {
             "shapes:calibration, or cifar10:DIR#train, are other images"
         }

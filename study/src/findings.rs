@@ -1,4 +1,4 @@
-//! What a study found, in a form that can be written, plotted and shown: tables, figures and rows of pictures.
+//! What a study found, in a form that can be written, plotted and shown: tables, figures and rows of pictures by topic.
 //!
 //! Who computes findings knows nothing of files and drawing; who draws knows nothing of networks.
 
@@ -87,9 +87,12 @@ pub struct Figure {
     pub x: Axis,
     /// The vertical axis.
     pub y: Axis,
-    /// What is drawn, in the order of the legend.
+    /// What is drawn, in the order of the legend; at most [`MOST_SERIES`].
     pub series: Vec<Series>,
 }
+
+/// Series that a reader can tell apart in one figure.
+pub const MOST_SERIES: usize = 8;
 
 /// One axis.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -151,15 +154,53 @@ pub struct Specimen {
     pub label: Option<String>,
 }
 
+/// One question of a study with all that answers it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Topic {
+    /// The question in few words.
+    pub title: String,
+    /// Figures that answer it at a glance.
+    pub figures: Vec<Figure>,
+    /// Figures for who wants to know more: other policies, other origins.
+    pub further: Vec<Figure>,
+    /// Tables, the shortest answer first.
+    pub tables: Vec<Table>,
+}
+
 /// All that a study found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Findings {
-    /// Tables in the order of the report.
-    pub tables: Vec<Table>,
-    /// Figures in the order of the report.
-    pub figures: Vec<Figure>,
+    /// What stands above everything else.
+    pub summary: Option<Table>,
+    /// Questions in the order of the report.
+    pub topics: Vec<Topic>,
     /// Pictures.
     pub specimens: Vec<Specimen>,
+}
+
+impl Findings {
+    /// Every table, the summary first.
+    pub fn tables(&self) -> impl Iterator<Item = &Table> {
+        self.summary.iter().chain(self.topics.iter().flat_map(|topic| &topic.tables))
+    }
+
+    /// Every figure.
+    pub fn figures(&self) -> impl Iterator<Item = &Figure> {
+        self.topics.iter().flat_map(|topic| topic.figures.iter().chain(&topic.further))
+    }
+}
+
+impl Topic {
+    /// A topic of `title` with what there is to say: tables without rows are left out.
+    pub fn new(title: &str, [figures, further]: [Vec<Figure>; 2], mut tables: Vec<Table>) -> Self {
+        tables.retain(|table| !table.rows.is_empty());
+        Self { title: title.to_owned(), figures, further, tables }
+    }
+
+    /// Whether there is nothing to say.
+    pub fn is_empty(&self) -> bool {
+        self.figures.is_empty() && self.further.is_empty() && self.tables.is_empty()
+    }
 }
 
 /// What a study was made of; with its findings, everything that a report needs.

@@ -10,13 +10,12 @@ mod glyph;
 mod ink;
 mod label;
 mod legend;
-mod panel;
 mod scale;
 pub(crate) mod text;
 
 use std::fmt::Write as _;
 
-use crate::findings::{Figure, Mark};
+use crate::findings::Figure;
 
 pub use ink::rules;
 
@@ -32,126 +31,66 @@ pub enum PlotError {
     },
 }
 
-/// For which page a figure is drawn: text keeps its size, so a narrow page has a drawing of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Page {
-    /// A desktop's or a sheet of paper's.
-    Wide,
-    /// A phone's.
-    Narrow,
-}
-
-impl Page {
+/// How large a figure is drawn.
+struct Page {
     /// Width of the drawing and height of the plot, to which title, legend and labels add theirs.
-    fn size(self) -> (f64, f64) {
-        match self {
-            Self::Wide => (720.0, 270.0),
-            Self::Narrow => (350.0, 190.0),
-        }
-    }
-
-    /// Panels beside each other.
-    fn columns(self) -> usize {
-        match self {
-            Self::Wide => 2,
-            Self::Narrow => 1,
-        }
-    }
-
-    fn font(self) -> f64 {
-        match self {
-            Self::Wide => 13.0,
-            Self::Narrow => 12.0,
-        }
-    }
-
-    fn class(self) -> &'static str {
-        match self {
-            Self::Wide => "wide",
-            Self::Narrow => "narrow",
-        }
-    }
+    size: (f64, f64),
+    font: f64,
 }
+
+/// A drawing of its own.
+const SHEET: Page = Page { size: (720.0, 270.0), font: 13.0 };
+
+/// A drawing among words: as wide as a phone, or half as wide as a desktop's column.
+const COLUMN: Page = Page { size: (440.0, 200.0), font: 13.0 };
 
 /// Draws `figure` as an SVG document of its own, with its title, on paper that follows the reader's scheme.
 ///
 /// # Errors
 /// `Layout`.
 pub fn svg(figure: &Figure) -> Result<String, PlotError> {
-    draw(figure, &figure.name, Page::Wide, true)
+    let mut body = format!("<style>{}</style>\n{}", rules(), glyph::definitions());
+    body.push_str("<rect class=\"paper\" width=\"100%\" height=\"100%\"/>\n");
+    let size = SHEET.font * 1.2;
+    let title = text::escape(&text::cut(&figure.title, size, SHEET.size.0 - 16.0));
+    let [size, line] = [size, SHEET.font * 1.75].map(backend::short);
+    let _ =
+        writeln!(body, "<text class=\"heading\" font-size=\"{size}\" x=\"8\" y=\"{line}\">{title}</text>");
+    draw(figure, &figure.name, &SHEET, body, SHEET.font * 2.0)
 }
 
-/// Draws `figure` as an element for a page that has [`rules`] in its style sheet; `id` starts the ids in it.
+/// Draws `figure` as an element for a page that has [`rules`] in its style sheet and [`definitions`] in its body; `id`
+/// starts the ids in it.
 ///
 /// # Errors
 /// `Layout`.
-pub fn element(figure: &Figure, id: &str, page: Page) -> Result<String, PlotError> {
-    draw(figure, id, page, false)
+pub fn element(figure: &Figure, id: &str) -> Result<String, PlotError> {
+    draw(figure, id, &COLUMN, String::new(), 0.0)
 }
 
-fn draw(figure: &Figure, id: &str, page: Page, alone: bool) -> Result<String, PlotError> {
-    let (width, _) = page.size();
-    let font = page.font();
-    let mut body = String::new();
-    let mut height = 6.0;
-    if alone {
-        let size = font * 1.2;
-        let title = text::escape(&text::cut(&figure.title, size, width - 16.0));
-        let [size, line] = [size, height + font * 1.3].map(backend::short);
-        let _ = writeln!(
-            body,
-            "<text class=\"heading\" font-size=\"{size}\" x=\"8\" y=\"{line}\">{title}</text>"
-        );
-        height += font * 2.0;
-    }
-    let panels = panel::panels(figure);
-    if let [whole] = panels.as_slice() {
-        height = plot(&mut body, whole, id, page, height)?;
-    } else {
-        let mut numbers = 0..;
-        for row in panels.chunks(page.columns()) {
-            let mut lowest = height;
-            for (column, (panel, number)) in row.iter().zip(&mut numbers).enumerate() {
-                let left = backend::short(column as f64 * (width - Page::Narrow.size().0));
-                let _ = writeln!(body, "<g transform=\"translate({left} 0)\">");
-                let end = plot(&mut body, panel, &format!("{id}-{number}"), Page::Narrow, height)?;
-                body.push_str("</g>\n");
-                lowest = end.max(lowest);
-            }
-            height = lowest + font * 1.2;
-        }
-    }
-    let mut svg = String::new();
-    let _ = writeln!(
-        svg,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"plot {}\" viewBox=\"0 0 {width} {}\" role=\"img\" \
-         aria-labelledby=\"{id}-title {id}-desc\" font-size=\"{font}\">",
-        page.class(),
-        backend::short(height),
-    );
-    let _ = writeln!(svg, "<title id=\"{id}-title\">{}</title>", text::escape(&figure.title));
-    let _ = writeln!(svg, "<desc id=\"{id}-desc\">{}</desc>", text::escape(&description(figure)));
-    if alone {
-        let _ = writeln!(svg, "<style>{}</style>", rules());
-        svg.push_str("<rect class=\"paper\" width=\"100%\" height=\"100%\"/>\n");
-    }
-    svg.push_str(&body);
-    svg.push_str("</svg>\n");
-    Ok(svg)
+/// Shapes and hatches of all elements of a page, as an element that shows nothing.
+pub fn definitions() -> String {
+    format!(
+        "<svg class=\"plot\" width=\"0\" height=\"0\" style=\"position:absolute\" aria-hidden=\"true\">{}</svg>",
+        glyph::definitions()
+    )
 }
 
-/// Draws one plot with its legend from `top` on, and returns where it ends.
-fn plot(body: &mut String, figure: &Figure, id: &str, page: Page, top: f64) -> Result<f64, PlotError> {
-    let (size, font) = (page.size(), page.font());
-    let mut top = top;
-    let bars = figure.series.iter().enumerate().filter(|(_, series)| series.mark == Mark::Bar);
-    for (index, _) in bars {
-        body.push_str(&glyph::pattern(id, chart::place(index)));
-    }
+/// Draws `figure` below `top` on what is in `body` already.
+fn draw(figure: &Figure, id: &str, page: &Page, mut body: String, top: f64) -> Result<String, PlotError> {
+    let Page { size, font } = *page;
+    let mut top = top + 6.0;
     if figure.series.len() > 1 || figure.series.iter().any(|series| series.name != figure.title) {
-        top += legend::draw(body, id, &figure.series, (top, size.0, font)) + 4.0;
+        top += legend::draw(&mut body, &figure.series, (top, size.0, font)) + 4.0;
     }
-    chart::draw(body, figure, &chart::Frame { id, size, top: top + 4.0, font })
+    let height = chart::draw(&mut body, figure, &chart::Frame { id, size, top: top + 4.0, font })?;
+    let (width, height) = (backend::short(size.0), backend::short(height));
+    let (title, description) = (text::escape(&figure.title), text::escape(&description(figure)));
+    Ok(format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"plot\" viewBox=\"0 0 {width} {height}\" role=\"img\" \
+         aria-labelledby=\"{id}-title {id}-desc\" font-size=\"{font}\">\n\
+         <title id=\"{id}-title\">{title}</title>\n<desc id=\"{id}-desc\">{description}</desc>\n{body}</svg>\n"
+    ))
 }
 
 /// What a reader who does not see the figure is told.

@@ -1,12 +1,12 @@
 //! Findings as one HTML file: tables, figures and pictures of one study or several, with what they were made of.
 //!
 //! The file needs no network, no fonts and no scripts; it follows the reader's light or dark scheme, a phone's width and
-//! paper. It knows nothing of networks: [`Stored`] is all it gets. A table named [`SUMMARY`] stands in its headline.
+//! paper. It knows nothing of networks: [`Stored`] is all it gets. What is long is folded, and unfolded on paper.
 
 pub(crate) mod check;
 mod comparison;
 mod environment;
-mod figure;
+mod layout;
 pub(crate) mod number;
 mod page;
 mod part;
@@ -24,9 +24,6 @@ use crate::plot::text::legal;
 
 pub use check::Fault;
 pub use stored::{FILE, SCHEMA_VERSION, Stored, StoredError};
-
-/// The name of the table that stands in the headline.
-pub const SUMMARY: &str = "summary";
 
 /// One study in a report.
 #[derive(Clone, Debug)]
@@ -130,8 +127,13 @@ pub fn write(studies: &[Study], file: &Path) -> Result<Written, ReportError> {
     let count = |of: fn(&Study) -> usize| studies.iter().map(of).sum();
     Ok(Written {
         bytes: html.len(),
-        tables: count(|study| study.stored.findings.tables.len()),
-        figures: count(|study| study.stored.findings.figures.len()),
+        tables: count(|study| study.stored.findings.tables().count()),
+        figures: count(|study| study.stored.findings.figures().count()),
         specimens: count(|study| study.stored.findings.specimens.len()),
     })
+}
+
+/// `count` of `what`, whose plural ends in `s`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

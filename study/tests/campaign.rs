@@ -1,5 +1,5 @@
 //! Campaigns on the shipped network and tract: resumed, grown, refused.
-#![expect(clippy::unwrap_used, reason = "a test may stop at once")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at once")]
 
 use std::error::Error as _;
 use std::fs;
@@ -10,6 +10,7 @@ use offramp_runtime::backend::tract::TractBackend;
 use offramp_study::campaign::{
     Campaign, CampaignError, Config, ConfigError, Event, Finished, FolderError, InputKind, Row,
 };
+use offramp_study::findings::Cell;
 
 const TINY: &str = r#"
     seed = 7
@@ -254,6 +255,90 @@ fn where_nothing_can_be_attacked_rows_say_so_and_the_study_goes_on() {
 }
 
 #[test]
+fn a_set_whose_pictures_are_gone_is_crafted_again() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path();
+    let found = finished(TINY, dir);
+    let set = dir.join(format!("sets/{}.npz", found.rows.last().unwrap().input.name));
+    let (before, text) = (fs::read(&set).unwrap(), rows(dir));
+    fs::remove_file(&set).unwrap();
+    finished(TINY, dir);
+    assert!(fs::read(&set).unwrap() == before, "the same bytes");
+    assert_eq!(rows(dir), text);
+}
+
+#[test]
+fn what_an_exit_costs_is_known_and_the_advice_says_whether_it_pays() {
+    let home = tempfile::tempdir().unwrap();
+    let found = finished(TINY, home.path());
+    let table = found.findings.tables().find(|table| table.name == "exit-returns").unwrap();
+    let at = |name: &str| table.columns.iter().position(|column| column.name == name).unwrap();
+    let [exit, head, cost, advice] = ["exit", "head_macs", "cost_macs", "advice"].map(at);
+    assert!(!table.rows.is_empty());
+    for row in &table.rows {
+        if row[exit] == Cell::Number(5.0) {
+            assert_eq!(row[head], Cell::NotMeasured("the final exit cannot be removed".into()));
+            continue;
+        }
+        let (Cell::Number(head), Cell::Number(cost)) = (&row[head], &row[cost]) else { panic!("{row:?}") };
+        assert!(*head > 0.0 && *cost <= *head, "{row:?}");
+        let Cell::Text(advice) = &row[advice] else { panic!("{row:?}") };
+        assert!(!advice.contains("unknown"), "{advice}");
+    }
+    assert!(found.provenance.not_measured.iter().all(|what| !what.what.starts_with("MACs")));
+}
+
+#[test]
+fn a_model_that_would_be_split_another_way_is_refused_once_the_study_is_begun_and_not_before() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path();
+    let model =
+        |more: &str| TINY.replace("zoo = \"shapes-sdn\"", &format!("model = \"shapes-sdn.onnx\"\n{more}"));
+    let (whole, cut) = (model(""), model("static = true\nexits = [\"exit5\"]"));
+    // Stopped when the network is split and nothing else is there.
+    let stopped = run(&whole, dir, &mut |_| false);
+    assert!(matches!(stopped, Err(CampaignError::Stopped)));
+    assert!(dir.join("networks/sdn/manifest.json").is_file() && !dir.join("study.json").exists());
+    let found = finished(&cut, dir);
+    assert!(found.rows.iter().all(|row| row.policy.name == "final"), "one exit, as asked for");
+    let error = run(&whole, dir, &mut |_| true).unwrap_err();
+    let CampaignError::Folder(FolderError::Other { what, .. }) = error else { panic!("{error}") };
+    assert_eq!(what, "the way of splitting network \"sdn\"");
+}
+
+#[test]
+fn networks_that_cannot_be_compared_are_refused_before_anything_is_crafted() {
+    let home = tempfile::tempdir().unwrap();
+    let names = home.path().join("names");
+    let turned: Vec<&str> = shapes::CLASS_NAMES.iter().rev().copied().collect();
+    fs::write(&names, turned.join("\n")).unwrap();
+    let small = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/conformance/networks/residual.onnx");
+    let refused = |name: &str, network: String, more: &str| {
+        let text = format!("transfer = true\n{more}\n{TINY}\n[[networks]]\nname = \"other\"\n{network}");
+        message(&run(&text, &home.path().join(name), &mut |_| true).unwrap_err())
+    };
+    let said = refused("same", "zoo = \"shapes-sdn\"".into(), "");
+    assert!(said.starts_with("networks \"sdn\" and \"other\" are the same: both are "), "{said}");
+    let said = refused("order", format!("model = \"shapes-vgg-sdn.onnx\"\nclasses = {names:?}"), "");
+    let class = |at: usize| shapes::CLASS_NAMES[at];
+    let (here, there) = (class(0), class(shapes::CLASSES - 1));
+    assert_eq!(said, format!("network \"other\" calls class 0 \"{there}\", \"sdn\" calls it \"{here}\""));
+    let said = refused("shapes", format!("model = {small:?}"), "");
+    let shapes =
+        "network \"other\" takes (3, 12, 12), \"sdn\" takes (3, 32, 32): sets of one are not for the other";
+    assert_eq!(said, shapes);
+}
+
+#[test]
+fn images_of_another_size_are_refused_before_anything_is_crafted() {
+    let home = tempfile::tempdir().unwrap();
+    let small = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/conformance/networks/residual.onnx");
+    let text = TINY.replace("zoo = \"shapes-sdn\"", &format!("model = {small:?}"));
+    let said = message(&run(&text, home.path(), &mut |_| true).unwrap_err());
+    assert!(said.contains("pictures of height 32 and width 32, the network takes 12 and 12"), "{said}");
+}
+
+#[test]
 fn thresholds_are_never_chosen_on_the_images_that_judge_them() {
     let home = tempfile::tempdir().unwrap();
     let text = TINY.replace("shapes:calibration:20", "shapes:test:20");
@@ -286,6 +371,24 @@ fn what_is_no_study_is_refused_by_name() {
         message(&TINY.replace("calibration.images", "#")),
         "a study needs calibration images for a policy that is calibrated"
     );
+    assert_eq!(message(&format!("seeds = [3, 0, 3]\n{TINY}")), "two seeds are called \"3\"");
+    assert_eq!(
+        message(&TINY.replace("severities = [3]", "severities = [3, 1, 3]")),
+        "two corruptions are called \"gaussian-noise severity 3\""
+    );
+    assert_eq!(
+        message(&with(
+            "[[networks]]\nname = \"sdn.a\"\nzoo = \"x\"\n[[policies]]\nname = \"a.cheap\"\nthreshold = 0.5"
+        )),
+        "two policy files are called \"sdn.a.cheap.json\""
+    );
+    let both =
+        with("[[corruptions]]\nkind = \"gaussian-noise\"\nseverities = [3]\nconstants = \"tiny-imagenet\"");
+    assert!(Config::from_toml(&both, Path::new("")).is_ok(), "other constants are another corruption");
+    for nothing in ["blocks = 0", "turn = 0"] {
+        let latency = Config::from_toml(&with(&format!("[latency]\n{nothing}")), Path::new("")).unwrap_err();
+        assert!(matches!(latency, ConfigError::Form(_)), "{nothing}");
+    }
     let unknown = Config::from_toml(&with("colour = 1"), Path::new("")).unwrap_err();
     assert!(matches!(unknown, ConfigError::Form(_)));
 }

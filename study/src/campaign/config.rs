@@ -1,6 +1,7 @@
 //! What a campaign is asked for: a TOML file, its paths relative to its folder.
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use offramp_models::dataset::{DataRef, DataRefError};
@@ -33,7 +34,7 @@ pub struct Config {
     /// Whether a set crafted on one network is tried on the others.
     pub transfer: bool,
     /// Images at once while crafting.
-    pub batch: std::num::NonZeroUsize,
+    pub batch: NonZeroUsize,
     /// How latency is measured; `None` leaves it out.
     pub latency: Option<LatencySpec>,
     /// Pictures of each set that are kept for reports.
@@ -106,10 +107,10 @@ pub struct CorruptionSpec {
 pub struct LatencySpec {
     /// Blocks.
     #[serde(default = "blocks")]
-    pub blocks: usize,
+    pub blocks: NonZeroUsize,
     /// Runs of one input in a row.
     #[serde(default = "turn")]
-    pub turn: usize,
+    pub turn: NonZeroUsize,
     /// Measures transferred sets too.
     #[serde(default)]
     pub transfer: bool,
@@ -141,7 +142,7 @@ pub enum ConfigError {
     /// The name of another already.
     #[error("two {what} are called \"{name}\"")]
     Twice {
-        /// `networks` or `policies`.
+        /// `networks`, `policies`, `policy files`, `corruptions` or `seeds`.
         what: &'static str,
         /// The name.
         name: String,
@@ -202,7 +203,7 @@ struct Form {
     #[serde(default = "yes")]
     transfer: bool,
     #[serde(default = "batch")]
-    batch: std::num::NonZeroUsize,
+    batch: NonZeroUsize,
     latency: Option<LatencySpec>,
     #[serde(default = "specimens")]
     specimens: usize,
@@ -212,7 +213,7 @@ struct Form {
 #[serde(deny_unknown_fields)]
 struct DataForm {
     images: String,
-    limit: Option<std::num::NonZeroUsize>,
+    limit: Option<NonZeroUsize>,
 }
 
 #[derive(Deserialize)]
@@ -235,20 +236,20 @@ fn yes() -> bool {
     true
 }
 
-fn batch() -> std::num::NonZeroUsize {
-    const { std::num::NonZeroUsize::new(64).unwrap() }
+fn batch() -> NonZeroUsize {
+    const { NonZeroUsize::new(64).unwrap() }
 }
 
 fn specimens() -> usize {
-    4
+    2
 }
 
-fn blocks() -> usize {
-    20
+fn blocks() -> NonZeroUsize {
+    const { NonZeroUsize::new(20).unwrap() }
 }
 
-fn turn() -> usize {
-    10
+fn turn() -> NonZeroUsize {
+    const { NonZeroUsize::new(10).unwrap() }
 }
 
 fn all_severities() -> Vec<Severity> {
@@ -280,6 +281,15 @@ impl Config {
             policies.extend(policy.tables()?);
         }
         unique("policies", policies.iter().map(|policy| super::policy::file_name(&policy.name)))?;
+        let files = networks.iter().flat_map(|network| {
+            policies.iter().map(|policy| super::policy::file_of(&network.name, &policy.name))
+        });
+        unique("policy files", files)?;
+        let severities = |of: &CorruptionSpec| {
+            of.severities.iter().map(|severity| of.label(*severity)).collect::<Vec<_>>()
+        };
+        unique("corruptions", form.corruptions.iter().flat_map(severities))?;
+        unique("seeds", form.seeds.iter().map(u64::to_string))?;
         if networks.is_empty() {
             return Err(ConfigError::Missing { what: "a network" });
         }
@@ -336,7 +346,7 @@ impl DataForm {
             DataRef::TinyImageNet { dir, split } => DataRef::TinyImageNet { dir: folder.join(dir), split },
             other => other,
         };
-        Ok(DataSpec { images, limit: self.limit.map(std::num::NonZeroUsize::get) })
+        Ok(DataSpec { images, limit: self.limit.map(NonZeroUsize::get) })
     }
 }
 

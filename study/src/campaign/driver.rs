@@ -91,11 +91,12 @@ impl Campaign<'_> {
     /// Any [`CampaignError`]; `Stopped` when `progress` said so. The folder can be gone on with after any of them.
     pub fn run(&self, progress: &mut dyn FnMut(Event<'_>) -> bool) -> Result<Finished, CampaignError> {
         let folder = Folder::open(self.dir)?;
-        folder.check_networks(self.config.networks.iter().map(|network| network.name.as_str()))?;
+        let names = self.config.networks.iter().map(|network| network.name.as_str());
+        let begun = folder.begun_networks(names)?;
         let mut clock = Clock { progress, done: 0, of: self.config.networks.len() };
         let mut networks = Vec::with_capacity(self.config.networks.len());
-        for spec in &self.config.networks {
-            networks.push(Network::open(spec, &folder.networks(), self.backend, self.threads)?);
+        for (spec, begun) in self.config.networks.iter().zip(begun) {
+            networks.push(Network::open(spec, &folder.networks(), begun, self.backend, self.threads)?);
             clock.unit(Phase::Open, &spec.name)?;
         }
         let data = self.data(&networks)?;
@@ -116,21 +117,30 @@ impl Campaign<'_> {
 
     fn data(&self, networks: &[Network]) -> Result<Data, CampaignError> {
         let config = self.config;
-        let Some(first) = networks.first() else {
+        // Whose class names the folders of a data set are held against: any that has names.
+        let named = networks.iter().find(|network| network.bundle.manifest().classes.names.is_some());
+        let Some(first) = named.or(networks.first()) else {
             return Err(super::ConfigError::Missing { what: "a network" }.into());
         };
         let manifest = first.bundle.manifest();
-        for network in networks {
-            let (expected, found) = (manifest.classes.count, network.bundle.manifest().classes.count);
-            if expected != found {
-                let (first, network) = (first.name.clone(), network.name.clone());
-                return Err(CampaignError::Classes { first, expected, network, found });
+        let crossed = config.transfer && !config.methods.is_empty();
+        for (position, network) in networks.iter().enumerate() {
+            first.agree(network, crossed)?;
+            let identity = network.bundle.identity();
+            let before = networks.iter().take(position);
+            if let Some(same) = before.into_iter().find(|other| other.bundle.identity() == identity) {
+                let (first, network) = (same.name.clone(), network.name.clone());
+                return Err(CampaignError::Same { first, network, identity });
             }
         }
         let open = |spec: &super::DataSpec| {
             let options = OpenOptions { class_names: manifest.classes.names.as_deref(), limit: spec.limit };
             let data = dataset::open(&spec.images, &options)?;
             data.check_labels(manifest.classes.count)?;
+            for network in networks {
+                let (_, height, width) = network.bundle.manifest().input.chw();
+                data.check_size(height, width)?;
+            }
             let digest = data.digest()?;
             Ok::<_, CampaignError>((data, digest))
         };
@@ -154,6 +164,12 @@ impl Campaign<'_> {
         let mut not_measured = vec![no_meter()];
         if self.config.latency.is_none() {
             not_measured.push(NotMeasured::new("latency", NO_LATENCY));
+        }
+        for (network, why) in
+            networks.iter().filter_map(|network| Some((network, network.heads.as_ref().err()?)))
+        {
+            let what = format!("MACs of the internal classifiers of {} alone", network.name);
+            not_measured.push(NotMeasured::new(&what, why));
         }
         let here = Processor::here();
         let provenance = Provenance {

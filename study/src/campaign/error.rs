@@ -70,6 +70,44 @@ pub enum CampaignError {
         /// Its classes.
         found: usize,
     },
+    /// Networks that call a class by different names: labels would be right for one of them only.
+    #[error("network \"{network}\" calls class {class} \"{found}\", \"{first}\" calls it \"{expected}\"")]
+    ClassNames {
+        /// The first network.
+        first: String,
+        /// Its name of the class.
+        expected: String,
+        /// The other.
+        network: String,
+        /// Its name of the class.
+        found: String,
+        /// The class.
+        class: usize,
+    },
+    /// One network under two names: its rows would be those of both.
+    #[error("networks \"{first}\" and \"{network}\" are the same: both are {identity}")]
+    Same {
+        /// The first name.
+        first: String,
+        /// The other.
+        network: String,
+        /// Their identity.
+        identity: Sha256,
+    },
+    /// Networks that take pictures of different shapes, where sets crafted on one are tried on the other.
+    #[error(
+        "network \"{network}\" takes {found:?}, \"{first}\" takes {expected:?}: sets of one are not for the other"
+    )]
+    Shapes {
+        /// The first network.
+        first: String,
+        /// Its channels, height and width.
+        expected: (usize, usize, usize),
+        /// The other.
+        network: String,
+        /// Its channels, height and width.
+        found: (usize, usize, usize),
+    },
     /// No backend runs the first network: another backend may.
     #[error("network \"{network}\" cannot be prepared")]
     Probe {
@@ -212,6 +250,16 @@ pub enum FolderError {
     Form {
         /// The file.
         path: PathBuf,
+        /// Why not.
+        source: serde_json::Error,
+    },
+    /// A line of the rows that is none, before the last: rows follow it.
+    #[error("line {line} of {} is no row", path.display())]
+    Row {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
         /// Why not.
         source: serde_json::Error,
     },

@@ -3,7 +3,7 @@
 //! `study.json`, `networks/`, `policies/`, `sets/`, `recordings/`, `measured/`, `rows.jsonl`; at the end `tables/`,
 //! `figures/` and `findings.json`. Every file appears when it is complete, so that a killed campaign goes on from its folder.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::FolderError;
+use super::craft::SetFile;
 use super::plan::Skipped;
 use crate::findings::Provenance;
 
@@ -101,17 +102,21 @@ impl Folder {
         Ok(())
     }
 
-    /// Holds `networks` to be all that the folder has, before any is split into it.
+    /// Holds `networks` to be all that the folder has, before any is split into it, and says which of them are the study's:
+    /// what else lies there was split for a study that was never begun.
     ///
     /// # Errors
     /// As [`Folder::check`].
-    pub fn check_networks<'a>(&self, networks: impl Iterator<Item = &'a str>) -> Result<(), FolderError> {
-        let Some(claim) = self.claim()? else { return Ok(()) };
-        let asked: HashSet<String> = networks.map(|name| format!("network \"{name}\"")).collect();
-        let mut there = claim.elements.into_keys().filter(|what| what.starts_with("network "));
+    pub fn begun_networks<'a>(
+        &self,
+        networks: impl Iterator<Item = &'a str>,
+    ) -> Result<Vec<bool>, FolderError> {
+        let elements = self.claim()?.map(|claim| claim.elements).unwrap_or_default();
+        let asked: Vec<String> = networks.map(|name| format!("network \"{name}\"")).collect();
+        let mut there = elements.keys().filter(|what| what.starts_with("network "));
         match there.find(|what| !asked.contains(what)) {
-            Some(what) => Err(FolderError::Removed { dir: self.dir.clone(), what }),
-            None => Ok(()),
+            Some(what) => Err(FolderError::Removed { dir: self.dir.clone(), what: what.clone() }),
+            None => Ok(asked.iter().map(|what| elements.contains_key(what)).collect()),
         }
     }
 
@@ -166,7 +171,7 @@ impl Folder {
 
     /// A network's policy.
     pub fn policy(&self, network: &str, policy: &str) -> PathBuf {
-        self.dir.join("policies").join(format!("{network}.{}.json", super::policy::file_name(policy)))
+        self.dir.join("policies").join(super::policy::file_of(network, policy))
     }
 
     /// An adversarial set's pictures.
@@ -207,6 +212,18 @@ impl Folder {
     /// The folder itself, where the findings lie.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Whether a set is there: its manifest, and its pictures unless nothing could be crafted.
+    ///
+    /// # Errors
+    /// `Read` or `Form` names the manifest.
+    pub fn has_set(&self, name: &str) -> Result<bool, FolderError> {
+        let manifest = self.set_manifest(name);
+        if !manifest.is_file() || self.set(name).is_file() {
+            return Ok(manifest.is_file());
+        }
+        Ok(matches!(self.read(&manifest)?, SetFile::Nothing { .. }))
     }
 
     /// Reads JSON.

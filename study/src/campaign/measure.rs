@@ -60,7 +60,8 @@ pub(super) fn latency(
         Subject::segments(name.to_owned(), pipeline, policy, input)?,
     ];
     let bootstrap = Bootstrap { seed, ..Bootstrap::default() };
-    let protocol = Protocol { blocks: spec.blocks, turn: spec.turn, bootstrap, ..Protocol::default() };
+    let protocol =
+        Protocol { blocks: spec.blocks.get(), turn: spec.turn.get(), bootstrap, ..Protocol::default() };
     compare(&mut subjects, &protocol)
 }
 

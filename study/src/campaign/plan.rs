@@ -11,8 +11,8 @@ use super::config::CorruptionSpec;
 use super::sweep::MethodSpec;
 use super::{CampaignError, Config, Network};
 use crate::adversarial::CraftError;
-use crate::corruption::{Corruption, Severity};
-use crate::method::MethodError;
+use crate::corruption::{Constants, Corruption, Severity};
+use crate::method::{Method, MethodError};
 
 /// All units of a campaign.
 pub struct Plan {
@@ -139,10 +139,15 @@ impl Plan {
     /// Inputs that `target` is run on, in order, benign images first.
     pub fn inputs_of(&self, target: usize, transfer: bool) -> impl Iterator<Item = &PlannedInput> {
         let all = std::iter::once(&self.benign).chain(&self.inputs);
-        all.filter(move |input| match input.source {
+        all.filter(move |input| self.runs(input, target, transfer))
+    }
+
+    /// Whether `target` is run on `input`.
+    pub fn runs(&self, input: &PlannedInput, target: usize, transfer: bool) -> bool {
+        match input.source {
             Source::Set(set) => transfer || self.sets.get(set).is_some_and(|set| set.surrogate == target),
             _ => true,
-        })
+        }
     }
 
     /// Everything that a folder of this campaign must have or may get, by name, with what determines it.
@@ -164,6 +169,9 @@ impl Plan {
         }
         for network in networks {
             add(format!("network \"{}\"", network.name), network.bundle.identity().to_string());
+            if let Some(split) = network.split {
+                add(format!("the way of splitting network \"{}\"", network.name), split.to_string());
+            }
         }
         for input in &self.inputs {
             add(input.title(), input.key.to_string());
@@ -184,7 +192,20 @@ impl PlannedInput {
 
     /// Its name in findings: no two share one.
     pub fn title(&self) -> String {
-        self.seed.map_or_else(|| self.label.clone(), |seed| format!("{}, seed {seed}", self.label))
+        self.seeded(&self.label)
+    }
+
+    /// `label` with the seed, where something is drawn.
+    pub fn seeded(&self, label: &str) -> String {
+        self.seed.map_or_else(|| label.to_owned(), |seed| format!("{label}, seed {seed}"))
+    }
+}
+
+impl MethodSpec {
+    /// The method and what it aims at, for grouping: what says how far it goes is left out.
+    pub(super) fn family(&self) -> String {
+        let Method { kind, norm, exits, mode, universal, .. } = &self.method;
+        json!([kind, norm, exits, mode, universal, self.labels, self.policy]).to_string()
     }
 }
 
@@ -205,12 +226,21 @@ fn refusal(spec: &MethodSpec, network: &Network) -> Result<Option<String>, Campa
 }
 
 impl CorruptionSpec {
+    /// For people: no two corruptions of a study share one.
+    pub(super) fn label(&self, severity: Severity) -> String {
+        let whose = match self.constants {
+            Constants::Cifar => "",
+            Constants::TinyImagenet => " tiny-imagenet",
+        };
+        format!("{} severity {}{whose}", self.kind.name(), u8::from(severity))
+    }
+
     fn input(&self, position: usize, severity: Severity, seed: Option<u64>, data: Sha256) -> PlannedInput {
         let level = u8::from(severity);
         let key = Sha256::of_json(&json!({
             "corruption": self.kind, "constants": self.constants, "severity": level, "seed": seed, "data": data,
         }));
-        let label = format!("{} severity {level}", self.kind.name());
+        let label = self.label(severity);
         let name = format!("{}.{}", slug(&label, seed), key.prefix(8));
         PlannedInput { source: Source::Corrupted { spec: position, severity }, label, seed, name, key }
     }

@@ -152,6 +152,11 @@ pub(super) fn file_name(policy: &str) -> String {
     policy.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' }).collect()
 }
 
+/// The file of a network's policy.
+pub(super) fn file_of(network: &str, policy: &str) -> String {
+    format!("{network}.{}.json", file_name(policy))
+}
+
 /// The policy of every network with one exit.
 pub(super) const ONLY: &str = "final";
 

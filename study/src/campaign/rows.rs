@@ -21,14 +21,18 @@ impl Rows {
     /// Opens the rows at `path`; what a killed campaign left half-written is cut off.
     ///
     /// # Errors
-    /// `Read` or `Write` names the file.
+    /// `Read` or `Write` names the file, `Row` a whole line that is no row.
     pub fn open(path: &Path) -> Result<Self, FolderError> {
         let bytes = match std::fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(source) => return Err(FolderError::Read { path: path.to_owned(), source }),
         };
-        let (rows, complete) = whole_rows(&bytes);
+        let (rows, complete) = whole_rows(&bytes).map_err(|(line, source)| FolderError::Row {
+            path: path.to_owned(),
+            line,
+            source,
+        })?;
         let open = || {
             let file = OpenOptions::new().create(true).append(true).open(path)?;
             if complete < bytes.len() {
@@ -70,16 +74,15 @@ impl Rows {
     }
 }
 
-/// The rows up to the first line that is none, and where they end.
-fn whole_rows(bytes: &[u8]) -> (Vec<Row>, usize) {
+/// The rows of all whole lines, and where those end; the number of a line that is no row, and why.
+fn whole_rows(bytes: &[u8]) -> Result<(Vec<Row>, usize), (usize, serde_json::Error)> {
     let (mut rows, mut complete) = (Vec::new(), 0);
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-        let row = line.strip_suffix(b"\n").and_then(|line| serde_json::from_slice(line).ok());
-        let Some(row) = row else { break };
-        rows.push(row);
+        let Some(row) = line.strip_suffix(b"\n") else { break };
+        rows.push(serde_json::from_slice(row).map_err(|source| (rows.len() + 1, source))?);
         complete += line.len();
     }
-    (rows, complete)
+    Ok((rows, complete))
 }
 
 #[cfg(test)]
@@ -120,6 +123,22 @@ mod tests {
             rows.push(row("second")).unwrap();
             assert_eq!(std::fs::read(&path).unwrap(), both, "{cut}");
         }
+    }
+
+    #[test]
+    fn rows_after_a_line_that_is_none_are_not_thrown_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.jsonl");
+        let mut rows = Rows::open(&path).unwrap();
+        for name in ["first", "second", "third"] {
+            rows.push(row(name)).unwrap();
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let broken = text.replacen("second", "sec\"ond", 1);
+        std::fs::write(&path, &broken).unwrap();
+        let error = Rows::open(&path).err().unwrap();
+        assert!(matches!(error, FolderError::Row { line: 2, .. }), "{error}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), broken);
     }
 
     #[test]

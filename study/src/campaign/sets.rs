@@ -1,15 +1,13 @@
 //! The table of sets: what each changes, and how much of it survives 8 bits.
 
-use super::Network;
-use super::plan::PlannedInput;
 use crate::adversarial::SetManifest;
 use crate::findings::{Cell, Column, Format, Table};
 
 const NO_AIM: &str = "the aim is no matter of yes or no";
 const NOTHING: &str = "no image can be attacked";
 
-/// A row per set.
-pub(super) fn table(sets: &[(&PlannedInput, &Network, SetManifest)]) -> Table {
+/// The table of `rows`.
+pub(super) fn table(rows: Vec<Vec<Cell>>) -> Table {
     let columns = [
         ("set", "Set", Format::Text),
         ("surrogate", "Crafted on", Format::Text),
@@ -37,11 +35,12 @@ pub(super) fn table(sets: &[(&PlannedInput, &Network, SetManifest)]) -> Table {
                   did not hold for already. Sizes are of the perturbation as stored, samples in [0, 1]."
             .into(),
         columns: columns.into(),
-        rows: sets.iter().map(|(input, network, set)| row(&input.title(), &network.name, set)).collect(),
+        rows,
     }
 }
 
-fn row(set: &str, surrogate: &str, manifest: &SetManifest) -> Vec<Cell> {
+/// The row of one set.
+pub(super) fn row(set: &str, surrogate: &str, manifest: &SetManifest) -> Vec<Cell> {
     let summary = &manifest.summary;
     let attackable = match summary.attackable {
         Some(images) => Cell::Number(images as f64),

@@ -1,4 +1,4 @@
-//! From rows and recordings to findings.
+//! From rows and recordings to findings: one input after the other, so that the recordings of no more than one are held.
 
 use offramp_models::Sha256;
 use offramp_models::dataset::{self, DataRef, OpenOptions};
@@ -16,31 +16,26 @@ use super::specimen::specimens;
 use super::store;
 use super::work::Work;
 use super::{CampaignError, Network, sets};
-use crate::adversarial::SetManifest;
-use crate::findings::{Findings, Provenance, Specimen};
+use crate::findings::{Findings, Provenance, Specimen, Table, Topic};
 use crate::method::Kind;
 use crate::metrics::confirmation::Confirmed;
-use crate::metrics::early_attack::Setting;
+use crate::metrics::early_attack::Tuning;
 use crate::metrics::latency::MeasuredLatency;
 use crate::metrics::policies::PolicyReplay;
 use crate::metrics::sweep::Family;
-use crate::metrics::{self, Comparison, Costs, Pairing};
+use crate::metrics::{Comparison, Costs, Inquiry, Origin, Pairing, Runs};
 use crate::report::Stored;
 
 /// Thresholds per measure that policy replay tries.
 const REPLAYED: usize = 100;
 
-/// A set that was crafted, on which network, and what it says of itself.
-type Manifest<'a> = (&'a PlannedInput, &'a Network, SetManifest);
-
-/// What one network said of everything.
-struct Replayed<'a> {
+/// A network and what it said of the images as they were.
+struct Target<'a> {
     network: &'a Network,
     policies: &'a Policies,
     macs: Vec<u64>,
     returns: Returns,
     benign: Replay,
-    inputs: Vec<(&'a PlannedInput, Replay)>,
 }
 
 impl<'a> Work<'a> {
@@ -51,41 +46,38 @@ impl<'a> Work<'a> {
         rows: Vec<Row>,
         policies: &[Policies],
     ) -> Result<Finished, CampaignError> {
-        let mut replayed = Vec::with_capacity(self.networks.len());
-        for (target, (network, policies)) in self.networks.iter().zip(policies).enumerate() {
-            replayed.push(self.read_back(target, network, policies)?);
+        let mut targets = Vec::with_capacity(self.networks.len());
+        for (network, policies) in self.networks.iter().zip(policies) {
+            targets.push(self.target(network, policies)?);
         }
-        let manifests = self.manifests()?;
-        let mut findings = self.findings(&replayed, &rows, &manifests)?;
-        findings.tables.insert(0, sets::table(&manifests));
-        findings.tables.retain(|table| !table.rows.is_empty());
-        findings.specimens = self.specimens(&manifests)?;
+        let names = self.networks.iter().map(|network| network.name.clone()).collect();
+        let mut inquiry = Inquiry::new(names, Measure::MaxSoftmax);
+        for input in &self.plan.inputs {
+            self.ask(&mut inquiry, input, &targets)?;
+        }
+        let confirmed: Vec<_> = targets.iter().flat_map(Target::confirmed).collect();
+        let replays: Vec<_> = targets.iter().filter(|of| of.benign.exits() > 1).map(Target::sweep).collect();
+        let latencies: Vec<_> = rows.iter().filter_map(measured).collect();
+        let runs = Runs { latencies: &latencies, confirmed: &confirmed, replays: &replays };
+        let mut findings = inquiry.finish(runs);
+        let (table, specimens) = self.sets()?;
+        let none = [Vec::new(), Vec::new()];
+        let sets = Topic::new("Adversarial sets", none, vec![table]);
+        findings.topics.splice(..0, Some(sets).filter(|sets| !sets.is_empty()));
+        findings.specimens = specimens;
         self.store(&provenance, &findings)?;
-        let returns = replayed.into_iter().map(|replayed| replayed.returns).collect();
+        let returns = targets.into_iter().map(|target| target.returns).collect();
         Ok(Finished { provenance, rows, findings, returns, skipped: self.plan.skipped.clone() })
     }
 
-    fn read_back(
-        self,
-        target: usize,
-        network: &'a Network,
-        policies: &'a Policies,
-    ) -> Result<Replayed<'a>, CampaignError> {
+    fn target(self, network: &'a Network, policies: &'a Policies) -> Result<Target<'a>, CampaignError> {
         let returns = self.folder.read(&self.folder.measured(&network.name))?;
-        let (mut benign, mut inputs) = (None, Vec::new());
-        for input in self.inputs(target) {
-            let Some(replay) = self.stored_replay(network, input)? else { continue };
-            match input.source {
-                Source::Benign => benign = Some(replay),
-                _ => inputs.push((input, replay)),
-            }
-        }
         let missing = || super::FolderError::Read {
             path: self.folder.recording(&network.name, "benign"),
             source: std::io::ErrorKind::NotFound.into(),
         };
-        let benign = benign.ok_or_else(missing)?;
-        Ok(Replayed { network, policies, macs: network.macs(), returns, benign, inputs })
+        let benign = self.stored_replay(network, &self.plan.benign)?.ok_or_else(missing)?;
+        Ok(Target { network, policies, macs: network.macs(), returns, benign })
     }
 
     /// What the folder has of `network` on `input`; `None` where nothing was crafted.
@@ -102,68 +94,62 @@ impl<'a> Work<'a> {
         replay.transpose()
     }
 
-    fn findings(
+    /// Asks all questions of `input`, of every network that ran it under all its policies.
+    fn ask(
         self,
-        replayed: &[Replayed<'_>],
-        rows: &[Row],
-        manifests: &[Manifest<'_>],
-    ) -> Result<Findings, CampaignError> {
-        let names: Vec<Vec<String>> = replayed.iter().map(Replayed::names).collect();
-        let (mut comparisons, mut early) = (Vec::new(), Vec::new());
-        for (target, (of, names)) in replayed.iter().zip(&names).enumerate() {
-            for ((input, replay), set) in of.inputs.iter().zip(names) {
-                let planned = self.planned(input);
-                let surrogate =
-                    planned.and_then(|set| self.networks.get(set.surrogate)).unwrap_or(of.network);
-                // Success is about labels, which no policy changes: the first comparison stands for all.
-                if let Some(set) =
-                    planned.filter(|set| set.surrogate == target && set.spec.method.kind == Kind::Early)
-                {
-                    let method = &set.spec.method;
-                    let crafted = manifests.iter().find(|(of, ..)| of.name == input.name);
-                    early.push((method.series(), method.early().loss.alpha, crafted, comparisons.len()));
-                }
-                for (policy_name, _, PolicyFile { policy, .. }) in of.policies {
-                    comparisons.push(Comparison::new(Pairing {
-                        network: &of.network.name,
-                        set,
-                        surrogate: &surrogate.name,
-                        policy_name,
-                        policy,
-                        costs: Costs {
-                            seconds: Some(&of.returns.exit_latency_s),
-                            ..Costs::counted(&of.macs)
-                        },
-                        benign: &of.benign,
-                        adversarial: replay,
-                    })?);
-                }
+        inquiry: &mut Inquiry,
+        input: &PlannedInput,
+        targets: &[Target<'_>],
+    ) -> Result<(), CampaignError> {
+        let planned = self.planned(input);
+        let title = input.title();
+        let (family, label) = match planned {
+            Some(set) => (set.spec.family(), input.seeded(&set.spec.label)),
+            None => (self.corruption(input), title.clone()),
+        };
+        let origin = Origin { crafted: planned.is_some(), family: &family, label: &label };
+        let mut recorded = Vec::with_capacity(targets.len());
+        for (position, target) in targets.iter().enumerate() {
+            if self.plan.runs(input, position, self.campaign.config.transfer)
+                && let Some(replay) = self.stored_replay(target.network, input)?
+            {
+                recorded.push((target, replay));
             }
         }
-        let mut findings = metrics::findings(&comparisons, Measure::MaxSoftmax);
-        let early: Vec<_> = early
-            .iter()
-            .filter_map(|(series, alpha, crafted, at)| {
-                let crafted = crafted.map(|(.., manifest)| &manifest.summary);
-                let comparison = comparisons.get(*at)?;
-                Some(Setting { series, alpha: f64::from(*alpha), comparison, crafted })
-            })
-            .collect();
-        let confirmed: Vec<_> = replayed.iter().flat_map(Replayed::confirmed).collect();
-        let replays: Vec<_> =
-            replayed.iter().filter(|of| of.benign.exits() > 1).map(Replayed::sweep).collect();
-        let latencies: Vec<_> = rows.iter().filter_map(measured).collect();
-        findings.tables.extend([
-            metrics::early_attack::table(&early),
-            metrics::latency::table(&latencies),
-            metrics::latency::by_exit(&latencies),
-            metrics::confirmation::table(&confirmed),
-            metrics::policies::front_table(&replays),
-            metrics::policies::table(&replays),
-        ]);
-        findings.figures.extend(metrics::early_attack::figures(&early));
-        findings.figures.extend(metrics::policies::figures(&replays));
-        Ok(findings)
+        let mut comparisons = Vec::new();
+        for (target, replay) in &recorded {
+            let surrogate =
+                planned.and_then(|set| self.networks.get(set.surrogate)).unwrap_or(target.network);
+            for (policy_name, _, PolicyFile { policy, .. }) in target.policies {
+                comparisons.push(Comparison::new(Pairing {
+                    network: &target.network.name,
+                    set: &title,
+                    surrogate: &surrogate.name,
+                    origin,
+                    policy_name,
+                    policy,
+                    costs: Costs {
+                        head_macs: target.network.heads.as_deref().ok(),
+                        seconds: Some(&target.returns.exit_latency_s),
+                        ..Costs::counted(&target.macs)
+                    },
+                    benign: &target.benign,
+                    adversarial: replay,
+                })?);
+            }
+        }
+        let early = planned.map(|set| &set.spec.method).filter(|method| method.kind == Kind::Early);
+        let Some(method) = early else {
+            inquiry.add(&comparisons, None);
+            return Ok(());
+        };
+        let crafted = match self.set(input)? {
+            Some(SetFile::Crafted(manifest)) => Some(manifest.summary),
+            _ => None,
+        };
+        let (series, alpha) = (method.series(), f64::from(method.early().loss.alpha));
+        inquiry.add(&comparisons, Some(Tuning { series: &series, alpha, crafted: crafted.as_ref() }));
+        Ok(())
     }
 
     fn planned(self, input: &PlannedInput) -> Option<&'a PlannedSet> {
@@ -173,37 +159,43 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Every set that was crafted.
-    fn manifests(self) -> Result<Vec<Manifest<'a>>, CampaignError> {
-        let mut manifests = Vec::new();
-        for input in &self.plan.inputs {
-            let surrogate = self.planned(input).and_then(|set| self.networks.get(set.surrogate));
-            if let (Some(network), Some(SetFile::Crafted(manifest))) = (surrogate, self.set(input)?) {
-                manifests.push((input, network, *manifest));
-            }
-        }
-        Ok(manifests)
+    /// The kind of a corrupted input.
+    fn corruption(self, input: &PlannedInput) -> String {
+        let spec = match input.source {
+            Source::Corrupted { spec, .. } => self.campaign.config.corruptions.get(spec),
+            _ => None,
+        };
+        spec.map_or(&*input.label, |spec| spec.kind.name()).to_owned()
     }
 
-    fn specimens(self, manifests: &[Manifest<'_>]) -> Result<Vec<Specimen>, CampaignError> {
-        let mut all = Vec::new();
+    /// The table of all sets that were crafted, and pictures of each.
+    fn sets(self) -> Result<(Table, Vec<Specimen>), CampaignError> {
+        let (mut rows, mut pictures) = (Vec::new(), Vec::new());
         let count = self.campaign.config.specimens;
-        for (input, network, manifest) in manifests.iter().filter(|_| count > 0) {
-            let stored = dataset::open(&DataRef::Npz(self.folder.set(&input.name)), &OpenOptions::default())?;
-            let pictures = [self.data.images.as_ref(), stored.as_ref()];
-            all.extend(specimens(&input.title(), manifest, network, pictures, count)?);
+        for input in &self.plan.inputs {
+            let surrogate = self.planned(input).and_then(|set| self.networks.get(set.surrogate));
+            let (Some(network), Some(SetFile::Crafted(manifest))) = (surrogate, self.set(input)?) else {
+                continue;
+            };
+            rows.push(sets::row(&input.title(), &network.name, &manifest));
+            if count > 0 {
+                let set = DataRef::Npz(self.folder.set(&input.name));
+                let stored = dataset::open(&set, &OpenOptions::default())?;
+                let both = [self.data.images.as_ref(), stored.as_ref()];
+                pictures.extend(specimens(&input.title(), &manifest, network, both, count)?);
+            }
         }
-        Ok(all)
+        Ok((sets::table(rows), pictures))
     }
 
     fn store(self, provenance: &Provenance, findings: &Findings) -> Result<(), CampaignError> {
         self.folder.clear_findings()?;
-        for table in &findings.tables {
+        for table in findings.tables() {
             let at = |ending: &str| self.folder.tables().join(format!("{}.{ending}", table.name));
             self.folder.write_text(&at("csv"), &table.csv())?;
             self.folder.write(&at("json"), &table.json())?;
         }
-        for figure in &findings.figures {
+        for figure in findings.figures() {
             let path = self.folder.figures().join(format!("{}.svg", figure.name));
             self.folder.write_text(&path, &crate::plot::svg(figure)?)?;
         }
@@ -211,12 +203,7 @@ impl<'a> Work<'a> {
     }
 }
 
-impl Replayed<'_> {
-    /// What the inputs are called, one name per input.
-    fn names(&self) -> Vec<String> {
-        self.inputs.iter().map(|(input, _)| input.title()).collect()
-    }
-
+impl Target<'_> {
     fn confirmed(&self) -> impl Iterator<Item = Confirmed> + '_ {
         self.returns.confirmations.iter().map(|point| Confirmed {
             network: self.network.name.clone(),

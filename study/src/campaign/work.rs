@@ -98,7 +98,7 @@ impl<'a> Work<'a> {
         for (surrogate, (network, policies)) in self.networks.iter().zip(policies).enumerate() {
             let mut oracle: Option<GraphOracle> = None;
             for set in self.plan.sets.iter().filter(|set| set.surrogate == surrogate) {
-                if !self.folder.set_manifest(&set.name).is_file() {
+                if !self.folder.has_set(&set.name)? {
                     let oracle = match &mut oracle {
                         Some(oracle) => oracle,
                         empty => empty.insert(self.oracle(network)?),

@@ -1,9 +1,13 @@
 //! How often the network is right, benign and adversarial, at every exit and under its policy.
 
 use super::Comparison;
+use super::album::Plate;
+use super::drawing::{axis, fraction_axis, moved};
 use super::group::without_policies;
-use super::row::{NO_LABELS, count, identity, identity_of, known, number, percent, share};
-use crate::findings::{Cell, Table};
+use super::row::{NO_LABELS, count, identity, identity_of, known, number, percent, set, set_of, share};
+use crate::findings::{Mark, Table};
+
+const BY_EXIT: &str = "Accuracy at every exit";
 
 /// Accuracy under the policy and at the final exit, a row per comparison.
 pub fn table(comparisons: &[Comparison<'_>]) -> Table {
@@ -42,10 +46,8 @@ pub fn by_exit(comparisons: &[Comparison<'_>]) -> Table {
     ];
     let mut rows = Vec::new();
     for comparison in without_policies(comparisons) {
-        let given = comparison.given();
         for exit in 0..comparison.exits() {
-            let mut row: Vec<Cell> =
-                [given.network, given.set, given.surrogate].map(super::row::word).to_vec();
+            let mut row = set_of(comparison);
             row.push(number(exit));
             row.extend(at_exit(comparison, exit).map(|accuracy| known(accuracy, NO_LABELS)));
             rows.push(row);
@@ -53,11 +55,33 @@ pub fn by_exit(comparisons: &[Comparison<'_>]) -> Table {
     }
     Table {
         name: "accuracy-by-exit".into(),
-        title: "Accuracy at every exit".into(),
+        title: BY_EXIT.into(),
         caption: "Fraction of the labelled images that get their label when all images stop at this exit."
             .into(),
-        columns: identity().into_iter().take(3).chain(columns).collect(),
+        columns: set().into_iter().chain(columns).collect(),
         rows,
+    }
+}
+
+/// Accuracy when all images stop at one exit, as lines over the exits; none for networks without an early exit.
+pub(super) fn plate() -> Plate {
+    Plate {
+        name: "accuracy-by-exit",
+        title: "Accuracy at every exit",
+        caption: "Fraction of the labelled images that get their label when all images stop at this exit."
+            .into(),
+        table: BY_EXIT,
+        axes: |_| [axis("Exit"), fraction_axis("Accuracy")],
+        mark: Mark::Line,
+        benign: true,
+        by_policy: false,
+        telling: "costs most accuracy under the policy",
+        weight: |comparison| moved(comparison, |run| run.accuracy),
+        points: Box::new(|comparison, which| {
+            let exits = if comparison.exits() > 1 { 0..comparison.exits() } else { 0..0 };
+            let right = |exit| Some([exit as f64, at_exit(comparison, exit)[which as usize]?]);
+            exits.filter_map(right).collect()
+        }),
     }
 }
 

@@ -3,10 +3,12 @@
 //! Source: the project's paper, §4.1: the exit of the adversarial image less that of the benign one, under the policy.
 
 use super::Comparison;
-use super::drawing::{axis, density};
-use super::group::by_deployment;
+use super::album::Plate;
+use super::drawing::{axis, density, moved};
 use super::row::{NO_IMAGES, NO_MACS, count, decimals, identity, identity_of, known, number, percent, share};
-use crate::findings::{Figure, Series, Table};
+use crate::findings::{Mark, Table};
+
+const TITLE: &str = "RQ2: do adversarial images leave later?";
 
 /// Changes of the exit over a comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +52,8 @@ impl ChangeOfExit {
     }
 }
 
-/// How many images leave earlier, at the same exit, later, and later by more than one; a row per comparison.
+/// How many images leave earlier, at the same exit, later, and later by more than one; a row per comparison on a network
+/// with an early exit.
 pub fn table(comparisons: &[Comparison<'_>]) -> Table {
     let columns = [
         count("images", "Images"),
@@ -64,7 +67,8 @@ pub fn table(comparisons: &[Comparison<'_>]) -> Table {
         percent("macs_fraction_benign", "MACs, benign"),
         percent("macs_fraction_adversarial", "adversarial"),
     ];
-    let rows = comparisons.iter().map(|comparison| {
+    let dynamic = comparisons.iter().filter(|comparison| comparison.exits() > 1);
+    let rows = dynamic.map(|comparison| {
         let change = ChangeOfExit::of(comparison);
         let share = |counts: fn(i64) -> bool| known(share(change.count(counts), change.images()), NO_IMAGES);
         let [benign, adversarial] = [comparison.benign(), comparison.adversarial()];
@@ -84,34 +88,53 @@ pub fn table(comparisons: &[Comparison<'_>]) -> Table {
     });
     Table {
         name: "change-of-exit".into(),
-        title: "RQ2: do adversarial images leave later?".into(),
+        title: TITLE.into(),
         caption: "The exit where computing stops for the adversarial image less that for the benign one, \
                   under the policy; above 0 the adversarial image costs more. MACs are means over those of \
-                  the final exit. Source: the paper's §4.1."
+                  the final exit. Networks of one exit have no row. Source: the paper's §4.1."
             .into(),
         columns: identity().into_iter().chain(columns).collect(),
         rows: rows.collect(),
     }
 }
 
-/// Densities of the change, a figure per network and policy, a series per set; none for networks without an early exit.
-pub fn figures(comparisons: &[Comparison<'_>]) -> Vec<Figure> {
-    let groups = by_deployment(comparisons).into_iter().filter_map(|group| {
-        let changes = group.members.iter().map(|of| (of.given().set, ChangeOfExit::of(of)));
-        let drawn = changes.filter(|(_, change)| change.exits > 1 && change.images() > 0);
-        let series: Vec<Series> =
-            drawn.map(|(set, change)| density(set, 1 - change.exits as i64, &change.counts)).collect();
-        (!series.is_empty()).then(|| Figure {
-            name: format!("change-of-exit-{}", group.slug),
-            title: format!("Change of exit: {}", group.title),
-            caption:
-                "Density of the adversarial image's exit less the benign one's: at every whole number the \
-                      fraction of images that change by so many exits, straight between them; the area is 1."
-                    .into(),
-            x: axis("Change of exit, adversarial less benign"),
-            y: axis("Density"),
-            series,
-        })
-    });
-    groups.collect()
+/// Densities of the change; none for networks without an early exit.
+pub(super) fn plate() -> Plate {
+    Plate {
+        name: "change-of-exit",
+        title: "Change of exit",
+        caption: "Density of the adversarial image's exit less the benign one's: at every whole number the fraction \
+                  of images that change by so many exits, straight between them; the area is 1."
+            .into(),
+        table: TITLE,
+        axes: |_| [axis("Change of exit, adversarial less benign"), axis("Density")],
+        mark: Mark::Area,
+        benign: false,
+        by_policy: true,
+        telling: "moves the mean exit most",
+        weight: |comparison| moved(comparison, |run| run.mean_exit),
+        points: Box::new(|comparison, _| {
+            let change = ChangeOfExit::of(comparison);
+            if change.exits > 1 { density(1 - change.exits as i64, &change.counts) } else { Vec::new() }
+        }),
+    }
+}
+
+/// Where benign and adversarial images leave; none for networks without an early exit.
+///
+/// Source: the project's paper, appendix A.
+pub(super) fn exits_plate() -> Plate {
+    Plate {
+        name: "exit-density",
+        title: "Exits taken",
+        caption: "Density of the exit where computing stops under the policy: at every exit the fraction of images \
+                  that leave there, straight between them; the area is 1."
+            .into(),
+        axes: |_| [axis("Exit"), axis("Density")],
+        benign: true,
+        points: Box::new(|comparison, which| {
+            if comparison.exits() > 1 { density(0, &comparison.run(which).counts) } else { Vec::new() }
+        }),
+        ..plate()
+    }
 }

@@ -13,8 +13,10 @@ pub struct Pairing<'a> {
     pub network: &'a str,
     /// The adversarial set; one name, one set.
     pub set: &'a str,
-    /// The network that the set was crafted on; [`Self::network`] where it is the same.
+    /// The network that the set was crafted on; [`Self::network`] where it is the same, and where nothing was crafted.
     pub surrogate: &'a str,
+    /// What the set is beside others.
+    pub origin: Origin<'a>,
     /// The deployment by name, `default` or `calibrated-5`: one name may be another policy on another network.
     pub policy_name: &'a str,
     /// When the network stops.
@@ -27,12 +29,23 @@ pub struct Pairing<'a> {
     pub adversarial: &'a Replay,
 }
 
-/// What a network costs; one entry per exit.
+/// What made a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin<'a> {
+    /// Whether it was crafted, and not corrupted.
+    pub crafted: bool,
+    /// The method with what it aims at, or the kind of corruption: sets of one family differ in how far they go.
+    pub family: &'a str,
+    /// The set's name where everybody knows what it was crafted on.
+    pub label: &'a str,
+}
+
+/// What a network costs; one entry per exit, for classifiers alone one per exit but the final one.
 #[derive(Clone, Copy, Debug)]
 pub struct Costs<'a> {
     /// Multiply-adds until the exit has answered, everything before it included.
     pub macs: &'a [u64],
-    /// Multiply-adds of the internal classifier alone, where known.
+    /// Multiply-adds of the internal classifier alone, where known: what no other exit needs.
     pub head_macs: Option<&'a [u64]>,
     /// Measured seconds until the exit has answered, where measured.
     pub seconds: Option<&'a [f64]>,
@@ -122,7 +135,7 @@ pub enum Mismatch {
     Costs {
         /// `MACs`, `head MACs`, `seconds` or `head seconds`.
         what: &'static str,
-        /// Exits.
+        /// Entries that there must be.
         expected: usize,
         /// What every entry keeps to.
         rule: &'static str,
@@ -166,12 +179,14 @@ impl<'a> Comparison<'a> {
         table("MACs", "none less than the one before", exits, counted(costs.macs), |macs| macs.is_sorted())?;
         if let Some(heads) = costs.head_macs {
             let within = |heads: &[f64]| heads.iter().zip(costs.macs).all(|(head, all)| *head <= *all as f64);
-            table("head MACs", "none above the exit's MACs", exits, counted(heads), within)?;
+            table("head MACs", "none above the exit's MACs", exits - 1, counted(heads), within)?;
         }
         let seconds = |found: &[f64]| found.iter().all(|seconds| seconds.is_finite() && *seconds >= 0.0);
-        for (what, found) in [("seconds", costs.seconds), ("head seconds", costs.head_seconds)] {
+        for (what, entries, found) in
+            [("seconds", exits, costs.seconds), ("head seconds", exits - 1, costs.head_seconds)]
+        {
             if let Some(found) = found {
-                table(what, "finite and not negative", exits, found.to_vec(), seconds)?;
+                table(what, "finite and not negative", entries, found.to_vec(), seconds)?;
             }
         }
         let policy = given.policy.fit(exits)?;

@@ -4,11 +4,14 @@ use offramp_runtime::confidence::{Measure, Threshold};
 use offramp_runtime::replay::Evaluation;
 
 use super::Comparison;
-use super::drawing::{Which, beside_benign, fraction_axis};
-use super::group::{by_network, without_policies};
-use super::row::{NO_IMAGES, NO_LABELS, NO_MACS, count, decimals, identity, known, number, percent, word};
+use super::album::Plate;
+use super::drawing::{Which, fraction_axis, moved};
+use super::group::without_policies;
+use super::row::{NO_IMAGES, NO_LABELS, NO_MACS, count, decimals, known, number, percent, set, set_of};
 use super::sweep::{Family, sweep, thresholds};
-use crate::findings::{Cell, Figure, Mark, Series, Table};
+use crate::findings::{Cell, Mark, Table};
+
+const TITLE: &str = "Accuracy against cost";
 
 /// The published grid of the Shallow-Deep Networks code. Source: Kaya et al. 2019.
 const PUBLISHED: [f32; 11] = [0.1, 0.15, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999];
@@ -31,11 +34,10 @@ pub fn table(comparisons: &[Comparison<'_>], measure: Measure) -> Table {
     let grid: Vec<Threshold> = PUBLISHED.into_iter().filter_map(|at| Threshold::new(at).ok()).collect();
     let mut rows = Vec::new();
     for comparison in without_policies(comparisons).into_iter().filter(|of| of.exits() > 1) {
-        let given = comparison.given();
         let [benign, adversarial] =
             [Which::Benign, Which::Adversarial].map(|which| evaluate(comparison, which, measure, &grid));
         for ((threshold, benign), adversarial) in grid.iter().zip(benign).zip(adversarial) {
-            let mut row: Vec<Cell> = [given.network, given.set, given.surrogate].map(word).to_vec();
+            let mut row = set_of(comparison);
             row.push(Cell::Number(shown(*threshold)));
             row.push(number(comparison.len()));
             row.extend([benign.accuracy, adversarial.accuracy].map(|figure| known(figure, NO_LABELS)));
@@ -48,43 +50,46 @@ pub fn table(comparisons: &[Comparison<'_>], measure: Measure) -> Table {
     }
     Table {
         name: "accuracy-against-cost".into(),
-        title: "Accuracy against cost".into(),
+        title: TITLE.into(),
         caption: format!(
             "One threshold on {} for all exits, those of the published Shallow-Deep Networks code; MACs \
              are means over those of the final exit.",
             measure.name()
         ),
-        columns: identity().into_iter().take(3).chain(columns).collect(),
+        columns: set().into_iter().chain(columns).collect(),
         rows,
     }
 }
 
-/// Accuracy over cost as lines, a figure per network with an early exit, benign and every set.
-pub fn figures(comparisons: &[Comparison<'_>], measure: Measure) -> Vec<Figure> {
+/// Accuracy over cost as lines; none for networks without an early exit.
+pub(super) fn plate(measure: Measure) -> Plate {
     let grid = thresholds(POINTS);
-    let groups = by_network(comparisons).into_iter().filter_map(|group| {
-        let dynamic = group.members.into_iter().filter(|of| of.exits() > 1);
-        let series = beside_benign(dynamic, |of, name, which| {
-            let evaluations = evaluate(of, which, measure, &grid);
+    Plate {
+        name: "accuracy-against-cost",
+        title: "Accuracy against cost",
+        caption: format!(
+            "One threshold on {} for all exits, {POINTS} of them from 0.01 to 0.9999; cost is the mean of the MACs over \
+             those of the final exit.",
+            measure.name()
+        ),
+        table: TITLE,
+        axes: |_| [fraction_axis("MACs over those of the final exit"), fraction_axis("Accuracy")],
+        mark: Mark::Line,
+        benign: true,
+        by_policy: false,
+        telling: "costs most accuracy",
+        weight: |comparison| moved(comparison, |run| run.accuracy),
+        points: Box::new(move |comparison, which| {
+            if comparison.exits() < 2 {
+                return Vec::new();
+            }
+            let evaluations = evaluate(comparison, which, measure, &grid);
             let points = evaluations.iter().filter_map(|of| Some([of.macs_fraction?, of.accuracy?]));
             let mut points: Vec<_> = points.collect();
             points.dedup();
-            Series { name: name.to_owned(), mark: Mark::Line, points }
-        });
-        (!series.is_empty()).then(|| Figure {
-            name: format!("accuracy-against-cost-{}", group.slug),
-            title: format!("Accuracy against cost: {}", group.title),
-            caption: format!(
-                "One threshold on {} for all exits, {POINTS} of them from 0.01 to 0.9999; cost is the mean \
-                 of the MACs over those of the final exit.",
-                measure.name()
-            ),
-            x: fraction_axis("MACs over those of the final exit"),
-            y: fraction_axis("Accuracy"),
-            series,
-        })
-    });
-    groups.collect()
+            points
+        }),
+    }
 }
 
 fn evaluate(

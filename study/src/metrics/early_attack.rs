@@ -25,6 +25,43 @@ pub struct Setting<'c, 'a> {
     pub crafted: Option<&'c Summary>,
 }
 
+/// An Early Attack, without what came of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Tuning<'s> {
+    /// What is held while alpha changes: the mode, and what is set beside it.
+    pub series: &'s str,
+    /// The weight of the final label.
+    pub alpha: f64,
+    /// What crafting it told, where that is known.
+    pub crafted: Option<&'s Summary>,
+}
+
+impl<'c> Tuning<'c> {
+    /// It, and what a set crafted so does to the network that it was crafted on.
+    pub fn on<'a>(self, comparison: &'c Comparison<'a>) -> Setting<'c, 'a> {
+        let Self { series, alpha, crafted } = self;
+        Setting { series, alpha, comparison, crafted }
+    }
+}
+
+/// Success at one weight of the final label.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Point {
+    network: String,
+    series: String,
+    alpha: f64,
+    success: f64,
+}
+
+impl Setting<'_, '_> {
+    /// Its point over alpha; `None` where nothing can be fooled, and for an alpha of 0, which has no place on the axis.
+    pub fn point(&self) -> Option<Point> {
+        let success = EarlySuccess::of(self.comparison).and_then(|found| found.rate())?;
+        let (network, series) = (self.comparison.given().network.to_owned(), self.series.to_owned());
+        (self.alpha > 0.0).then_some(Point { network, series, alpha: self.alpha, success })
+    }
+}
+
 const NOT_CRAFTED_HERE: &str = "the set's manifest is not at hand";
 
 /// Success, sizes and exits by setting; a row per set.
@@ -85,15 +122,12 @@ fn row(set: &Setting<'_, '_>) -> Vec<Cell> {
     ]
 }
 
-/// Success over alpha, a figure per network, a series for what has several alphas; those that are not positive have no
-/// place on its axis.
-pub fn figures(sets: &[Setting<'_, '_>]) -> Vec<Figure> {
+/// Success over alpha, a figure per network, a series for what has several alphas.
+pub fn figures(points: &[Point]) -> Vec<Figure> {
     let mut networks: BTreeMap<&str, BTreeMap<&str, Vec<[f64; 2]>>> = BTreeMap::new();
-    for set in sets.iter().filter(|set| set.alpha > 0.0) {
-        if let Some(rate) = EarlySuccess::of(set.comparison).and_then(|found| found.rate()) {
-            let network = networks.entry(set.comparison.given().network).or_default();
-            network.entry(set.series).or_default().push([set.alpha, rate]);
-        }
+    for Point { network, series, alpha, success } in points {
+        let network = networks.entry(network).or_default();
+        network.entry(series).or_default().push([*alpha, *success]);
     }
     for settings in networks.values_mut() {
         settings.retain(|_, points| points.iter().any(|[alpha, _]| *alpha != points[0][0]));

@@ -6,10 +6,12 @@
 //! the first exit it is not 1. The normalised value, `(E - floor) / (ceiling - floor)`, compares networks.
 
 use super::Comparison;
-use super::drawing::{beside_benign, fraction_axis};
-use super::group::by_deployment;
+use super::album::Plate;
+use super::drawing::{fraction_axis, moved};
 use super::row::{NO_IMAGES, NO_METER, absent, decimals, identity, identity_of, known, measured};
-use crate::findings::{Cell, Figure, Format, Mark, Series, Table};
+use crate::findings::{Cell, Format, Mark, Table};
+
+const TITLE: &str = "Efficacy: how much the exits save";
 
 /// Efficacy of one run and what its exits allow.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,7 +72,7 @@ fn cumulative(counts: &[usize]) -> Vec<f64> {
 
 const NO_RANGE: &str = "no images, no cost, or no exit before the whole cost";
 
-/// Efficacy benign and adversarial, raw and normalised; a row per comparison.
+/// Efficacy benign and adversarial, raw and normalised; a row per comparison on a network with an early exit.
 pub fn table(comparisons: &[Comparison<'_>]) -> Table {
     let columns = [
         decimals("efficacy_benign", "Efficacy, benign", 3),
@@ -84,7 +86,8 @@ pub fn table(comparisons: &[Comparison<'_>]) -> Table {
         measured("energy_efficacy_benign", "By energy, benign", Format::Decimals(3)),
         measured("energy_efficacy_adversarial", "adversarial", Format::Decimals(3)),
     ];
-    let rows = comparisons.iter().map(|comparison| {
+    let dynamic = comparisons.iter().filter(|comparison| comparison.exits() > 1);
+    let rows = dynamic.map(|comparison| {
         let macs: Vec<f64> = comparison.given().costs.macs.iter().map(|macs| *macs as f64).collect();
         let [benign, adversarial] = sides(comparison, &macs);
         let of = |side: Option<Efficacy>, figure: fn(Efficacy) -> f64| known(side.map(figure), NO_RANGE);
@@ -106,11 +109,11 @@ pub fn table(comparisons: &[Comparison<'_>]) -> Table {
     });
     Table {
         name: "efficacy".into(),
-        title: "Efficacy: how much the exits save".into(),
+        title: TITLE.into(),
         caption: "Area under the fraction of images that have left against the cost of the exit over that \
                   of the final one: by trapezoids from (0, 0), the last point at 1; higher is more saved. \
                   Floor: all images leave at the final exit. Ceiling: all at the first. Normalised: \
-                  (efficacy - floor) / (ceiling - floor), to compare networks. Source: Hong et al. 2021; \
+                  (efficacy - floor) / (ceiling - floor), to compare networks. Networks of one exit have no row. Source: Hong et al. 2021; \
                   the normalisation is this study's."
             .into(),
         columns: identity().into_iter().chain(columns).collect(),
@@ -137,29 +140,35 @@ fn by_latency(comparison: &Comparison<'_>) -> [Cell; 2] {
     sides(comparison, seconds).map(|side| known(side.and_then(|of| of.normalised()), why))
 }
 
-/// The curves that efficacy is the area of, a figure per network and policy, benign and every set.
-pub fn figures(comparisons: &[Comparison<'_>]) -> Vec<Figure> {
-    let groups = by_deployment(comparisons).into_iter().filter_map(|group| {
-        let dynamic = group.members.into_iter().filter(|of| of.exits() > 1 && !of.is_empty());
-        let series = beside_benign(dynamic, |of, name, which| {
-            let costs = of.given().costs.macs;
-            let whole = costs.last().map_or(0.0, |macs| *macs as f64);
-            let costs = costs.iter().filter(|_| whole > 0.0).map(|macs| *macs as f64 / whole);
-            let left = cumulative(&of.run(which).counts);
-            let points: Vec<_> = costs.zip(left).map(|(cost, left)| [cost, left]).collect();
-            let start = (!points.is_empty()).then_some([0.0, 0.0]);
-            let points = start.into_iter().chain(points).collect();
-            Series { name: name.to_owned(), mark: Mark::Line, points }
-        });
-        (!series.is_empty()).then(|| Figure {
-            name: format!("efficacy-{}", group.slug),
-            title: format!("Early-exit capability: {}", group.title),
-            caption: "Fraction of images that have left against the cost of the exit; the area below is the efficacy."
+/// The curves that efficacy is the area of; none for networks without an early exit.
+pub(super) fn plate() -> Plate {
+    Plate {
+        name: "efficacy",
+        title: "Early-exit capability",
+        caption:
+            "Fraction of images that have left against the cost of the exit; the area below is the efficacy."
                 .into(),
-            x: fraction_axis("MACs over those of the final exit"),
-            y: fraction_axis("Fraction of images that have left"),
-            series,
-        })
-    });
-    groups.collect()
+        table: TITLE,
+        axes: |_| {
+            [
+                fraction_axis("MACs over those of the final exit"),
+                fraction_axis("Fraction of images that have left"),
+            ]
+        },
+        mark: Mark::Line,
+        benign: true,
+        by_policy: true,
+        telling: "moves the mean cost most",
+        weight: |comparison| moved(comparison, |run| run.macs_fraction),
+        points: Box::new(|comparison, which| {
+            let costs = comparison.given().costs.macs;
+            let whole = costs.last().map_or(0.0, |macs| *macs as f64);
+            if comparison.exits() < 2 || comparison.is_empty() || whole == 0.0 {
+                return Vec::new();
+            }
+            let left = cumulative(&comparison.run(which).counts);
+            let points = costs.iter().zip(left).map(|(macs, left)| [*macs as f64 / whole, left]);
+            std::iter::once([0.0, 0.0]).chain(points).collect()
+        }),
+    }
 }

@@ -5,11 +5,13 @@
 //! No policy has a part in it: every exit is asked.
 
 use super::Comparison;
+use super::album::Plate;
 use super::drawing::{axis, fraction_axis};
-use super::group::{by_network, without_policies};
-use super::row::{NO_IMAGES, count, decimals, identity, known, number, percent, share, word};
-use crate::findings::{Axis, Cell, Figure, Mark, Series, Table};
+use super::group::without_policies;
+use super::row::{NO_IMAGES, count, decimals, known, number, percent, set, set_of, share};
+use crate::findings::{Axis, Mark, Table};
 
+const TITLE: &str = "RQ3: where do labels begin to change?";
 const NOTHING_FLIPPED: &str = "no final label changed";
 
 /// Where labels begin to change, over the images whose final label changes.
@@ -73,71 +75,71 @@ pub fn table(comparisons: &[Comparison<'_>]) -> Table {
             known(flips.mean(), NOTHING_FLIPPED),
             known(share(flips.early_only, flips.images), NO_IMAGES),
         ];
-        [names(comparison), cells].concat()
+        [set_of(comparison), cells].concat()
     });
     Table {
         name: "first-flip".into(),
-        title: "RQ3: where do labels begin to change?".into(),
+        title: TITLE.into(),
         caption: "Over the images whose label at the final exit changes: the first exit whose label is not \
                   the one that the same exit gives the benign image. Every exit is asked, whatever the \
                   policy. Source: the paper's §5.1, exits counted from 0."
             .into(),
-        columns: identity().into_iter().take(3).chain(columns).collect(),
+        columns: set().into_iter().chain(columns).collect(),
         rows: rows.collect(),
     }
 }
 
-/// First flips by exit; a row per set and exit.
+/// First flips by exit; a row per set and exit, none on networks of one exit.
 pub fn by_exit(comparisons: &[Comparison<'_>]) -> Table {
     let columns =
         [count("exit", "Exit"), count("images", "Images"), percent("share", "of those whose label changes")];
     let mut rows = Vec::new();
-    for comparison in without_policies(comparisons) {
+    for comparison in without_policies(comparisons).into_iter().filter(|of| of.exits() > 1) {
         let flips = FirstFlip::of(comparison);
         for (exit, images) in flips.by_exit.iter().enumerate() {
             let share = known(share(*images, flips.flipped()), NOTHING_FLIPPED);
-            rows.push([names(comparison), vec![number(exit), number(*images), share]].concat());
+            rows.push([set_of(comparison), vec![number(exit), number(*images), share]].concat());
         }
     }
     Table {
         name: "first-flip-by-exit".into(),
         title: "RQ3: the first exit to change its label".into(),
-        caption: "Images whose final label changes, by the first exit whose label is not its own benign one."
-            .into(),
-        columns: identity().into_iter().take(3).chain(columns).collect(),
+        caption:
+            "Images whose final label changes, by the first exit whose label is not its own benign one. \
+                  Networks of one exit have no row."
+                .into(),
+        columns: set().into_iter().chain(columns).collect(),
         rows,
     }
 }
 
-/// First flips by exit as bars, a figure per network, a series per set; none for networks without an early exit.
-pub fn figures(comparisons: &[Comparison<'_>]) -> Vec<Figure> {
-    let groups = by_network(comparisons).into_iter().filter_map(|group| {
-        let flips: Vec<_> = group.members.iter().map(|of| (of.given().set, FirstFlip::of(of))).collect();
-        let exits = flips.iter().map(|(_, flips)| flips.by_exit.len()).max().unwrap_or(0);
-        let known = flips.iter().filter(|(_, flips)| flips.flipped() > 0);
-        let series: Vec<Series> = known
-            .map(|(set, flips)| {
-                let share = |images: &usize| *images as f64 / flips.flipped() as f64;
-                let points = flips.by_exit.iter().enumerate().map(|(exit, n)| [exit as f64, share(n)]);
-                Series { name: (*set).to_owned(), mark: Mark::Bar, points: points.collect() }
-            })
-            .collect();
-        let categories = (0..exits).map(|exit| exit.to_string()).collect();
-        (exits > 1 && !series.is_empty()).then(|| Figure {
-            name: format!("first-flip-{}", group.slug),
-            title: format!("First exit to change its label: {}", group.title),
-            caption: "Fraction of the images whose final label changes, by the first exit whose label is \
-                      not its own benign one."
+/// First flips by exit as bars; none for networks without an early exit.
+pub(super) fn plate() -> Plate {
+    Plate {
+        name: "first-flip",
+        title: "First exit to change its label",
+        caption:
+            "Fraction of the images whose final label changes, by the first exit whose label is not its own \
+                  benign one."
                 .into(),
-            x: Axis { categories: Some(categories), ..axis("Exit") },
-            y: fraction_axis("Fraction of images"),
-            series,
-        })
-    });
-    groups.collect()
-}
-
-fn names(comparison: &Comparison<'_>) -> Vec<Cell> {
-    let given = comparison.given();
-    [given.network, given.set, given.surrogate].map(word).to_vec()
+        table: TITLE,
+        axes: |exits| {
+            let categories = (0..exits).map(|exit| exit.to_string()).collect();
+            [Axis { categories: Some(categories), ..axis("Exit") }, fraction_axis("Fraction of images")]
+        },
+        mark: Mark::Bar,
+        benign: false,
+        by_policy: false,
+        telling: "changes most final labels",
+        weight: |comparison| FirstFlip::of(comparison).flipped() as f64,
+        points: Box::new(|comparison, _| {
+            let flips = FirstFlip::of(comparison);
+            let whole = flips.flipped();
+            if comparison.exits() < 2 || whole == 0 {
+                return Vec::new();
+            }
+            let share = |images: usize| images as f64 / whole as f64;
+            flips.by_exit.iter().enumerate().map(|(exit, images)| [exit as f64, share(*images)]).collect()
+        }),
+    }
 }

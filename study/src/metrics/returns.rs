@@ -3,6 +3,8 @@
 //! The counterfactual is the same network without the exit under the same policy: who left there goes on to the next
 //! exit that takes it, and nobody pays for the internal classifier.
 
+use std::collections::HashSet;
+
 use offramp_runtime::confidence::Prediction;
 use offramp_runtime::policy::{PolicySpec, Rule, conclude};
 use offramp_runtime::replay::{Evaluation, Replay};
@@ -33,7 +35,10 @@ pub struct Return {
 pub struct Removal {
     /// More MACs per image for going on past the exit, the internal classifier's own not counted.
     pub saved_macs: f64,
-    /// The same less what the internal classifier costs per image; `None` where that is not known.
+    /// MACs per image that the internal classifier costs, those that leave before it counted; `None` where its MACs are
+    /// not known.
+    pub head_macs: Option<f64>,
+    /// What is saved less what the internal classifier costs; `None` where that is not known.
     pub net_macs: Option<f64>,
     /// The same in measured seconds; `None` where they were not measured.
     pub net_seconds: Option<f64>,
@@ -50,7 +55,9 @@ pub enum Advice {
     PaysInAccuracy,
     /// Images leave there; whether that is worth the internal classifier is not known.
     SavesUnknownCost,
-    /// No image leaves there.
+    /// It costs at least what it saves, and answers better than what comes after it.
+    BuysAccuracy,
+    /// No image leaves there, nor earlier or more rightly because of it.
     NeverLeft,
     /// It costs at least what it saves.
     NeverPays,
@@ -63,6 +70,7 @@ impl Advice {
             Self::Pays => "pays",
             Self::PaysInAccuracy => "pays, at a loss of accuracy",
             Self::SavesUnknownCost => "saves, its own cost is unknown",
+            Self::BuysAccuracy => "costs at least what it saves, for more accuracy",
             Self::NeverLeft => "never pays: no image leaves here",
             Self::NeverPays => "never pays: costs at least what it saves",
         }
@@ -73,11 +81,15 @@ impl Return {
     /// Whether the exit is worth having, by measured seconds, else by MACs; `None` without a counterfactual.
     pub fn advice(&self) -> Option<Advice> {
         let removal = self.removal?;
+        let accuracy = removal.accuracy.unwrap_or(0.0);
+        // Under patience and the most confident's fallback an exit that nobody leaves at has a part in others' answers.
+        let idle = self.left == 0 && removal.saved_macs <= 0.0 && accuracy >= 0.0;
         Some(match removal.net_seconds.or(removal.net_macs) {
-            _ if self.left == 0 => Advice::NeverLeft,
+            _ if idle => Advice::NeverLeft,
             None => Advice::SavesUnknownCost,
+            Some(net) if net <= 0.0 && accuracy < 0.0 => Advice::BuysAccuracy,
             Some(net) if net <= 0.0 => Advice::NeverPays,
-            Some(_) if removal.accuracy.is_some_and(|change| change > 0.0) => Advice::PaysInAccuracy,
+            Some(_) if accuracy > 0.0 => Advice::PaysInAccuracy,
             Some(_) => Advice::Pays,
         })
     }
@@ -132,6 +144,7 @@ impl Removal {
         let accuracy = share(right, labelled);
         Some(Self {
             saved_macs,
+            head_macs: head_macs.map(|head| past * head),
             net_macs: head_macs.map(|head| saved_macs - past * head),
             net_seconds: saved_seconds.zip(head_seconds).map(|(saved, head)| saved - past * head),
             accuracy: accuracy.zip(run.accuracy).map(|(without, with)| without - with),
@@ -160,49 +173,60 @@ fn without(policy: &PolicySpec, exits: usize, exit: usize) -> Option<PolicySpec>
     Some(policy)
 }
 
-/// What every exit costs and saves, a row per network, policy, images and exit.
-pub fn table(comparisons: &[Comparison<'_>]) -> Table {
-    let mut rows = Vec::new();
-    let mut told: Vec<(&str, &str, *const Replay)> = Vec::new();
-    for comparison in comparisons {
+/// What every exit costs and saves, a row per network with an early exit, policy, images and exit.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    rows: Vec<Vec<Cell>>,
+    /// Networks and policies whose benign images were told.
+    told: HashSet<[String; 2]>,
+}
+
+impl Ledger {
+    /// Adds the set of a comparison, and the benign images unless they were told. Sets crafted on another network are left
+    /// out.
+    pub fn add(&mut self, comparison: &Comparison<'_>) {
         let given = comparison.given();
-        let [benign, adversarial] = Return::of(comparison);
-        let key = (given.network, given.policy_name, std::ptr::from_ref(given.benign));
-        if !told.contains(&key) {
-            told.push(key);
-            rows.extend(
-                benign.iter().enumerate().map(|(exit, found)| row(comparison, "benign", exit, found)),
-            );
+        if comparison.exits() < 2 || given.surrogate != given.network {
+            return;
         }
-        rows.extend(
-            adversarial.iter().enumerate().map(|(exit, found)| row(comparison, given.set, exit, found)),
-        );
+        let told = !self.told.insert([given.network, given.policy_name].map(str::to_owned));
+        let benign = (!told).then_some((Which::Benign, "benign"));
+        for (which, images) in benign.into_iter().chain([(Which::Adversarial, given.set)]) {
+            let exits = (0..comparison.exits()).map(|exit| (exit, Return::of_exit(comparison, which, exit)));
+            self.rows.extend(exits.map(|(exit, found)| row(comparison, images, exit, &found)));
+        }
     }
-    Table {
-        name: "exit-returns".into(),
-        title: "What every exit costs and saves".into(),
-        caption: "Against the same network without the exit, under the same policy: who left there goes on \
-                  to the next exit that takes it. Saved: the MACs of going on, mean over all images. Net: \
-                  less the MACs of the exit's own internal classifier, which everybody who gets there \
-                  pays. Accuracy: without the exit less with it. An exit that never pays is better \
-                  removed; judged by measured time where there is one, else by MACs."
-            .into(),
-        columns: vec![
-            text("network", "Network"),
-            text("policy", "Policy"),
-            text("images", "Images"),
-            count("exit", "Exit"),
-            count("reached", "Reached by"),
-            count("left", "Left by"),
-            percent("accuracy_left", "Accuracy of those"),
-            count("head_macs", "MACs of its classifier"),
-            column("saved_macs", "Saved MACs per image", Format::Decimals(0)),
-            column("net_macs", "Net MACs per image", Format::Decimals(0)),
-            measured("net_s", "Net time per image", Format::Seconds),
-            decimals("accuracy_without", "Accuracy gained without it", 4),
-            text("advice", "Advice"),
-        ],
-        rows,
+
+    /// The table.
+    pub fn table(self) -> Table {
+        Table {
+            name: "exit-returns".into(),
+            title: "What every exit costs and saves".into(),
+            caption: "Against the same network without the exit, under the same policy: who left there goes on \
+                      to the next exit that takes it. Saved: the MACs of going on, mean over all images. \
+                      Cost: the MACs of the exit's own internal classifier, which everybody who gets there pays: \
+                      what no other exit needs. Net: saved less cost. Accuracy: without the exit less with it. An exit that never pays is better \
+                      removed; judged by measured time where there is one, else by MACs. Networks of one exit \
+                      and sets crafted on other networks have no row."
+                .into(),
+            columns: vec![
+                text("network", "Network"),
+                text("policy", "Policy"),
+                text("images", "Images"),
+                count("exit", "Exit"),
+                count("reached", "Reached by"),
+                count("left", "Left by"),
+                percent("accuracy_left", "Accuracy of those"),
+                count("head_macs", "MACs of its classifier"),
+                column("cost_macs", "Cost, MACs per image", Format::Decimals(0)),
+                column("saved_macs", "Saved", Format::Decimals(0)),
+                column("net_macs", "Net", Format::Decimals(0)),
+                measured("net_s", "Net time per image", Format::Seconds),
+                decimals("accuracy_without", "Accuracy gained without it", 4),
+                text("advice", "Advice"),
+            ],
+            rows: self.rows,
+        }
     }
 }
 
@@ -229,7 +253,8 @@ fn row(comparison: &Comparison<'_>, images: &str, exit: usize, found: &Return) -
         number(found.reached),
         number(found.left),
         known(found.accuracy_left, no_accuracy),
-        known(head, UNKNOWN_HEAD),
+        if final_exit { absent(why) } else { known(head, UNKNOWN_HEAD) },
+        removal(|of| of.head_macs, UNKNOWN_HEAD),
         removal(|of| Some(of.saved_macs), why),
         removal(|of| of.net_macs, UNKNOWN_HEAD),
         removal(|of| of.net_seconds, "latency by exit and by classifier was not measured"),

@@ -3,6 +3,9 @@
 use super::Comparison;
 use crate::findings::{Cell, Column, Format};
 
+/// What stands for the surrogate of corrupted images.
+const NOTHING_CRAFTED: &str = "none";
+
 pub(super) const NO_IMAGES: &str = "no images";
 pub(super) const NO_LABELS: &str = "no labels";
 pub(super) const NO_EARLY_EXIT: &str = "no early exit";
@@ -33,19 +36,24 @@ pub(super) fn measured(name: &str, head: &str, format: Format) -> Column {
     Column { measured: true, ..column(name, head, format) }
 }
 
-/// Which network ran which set under which policy.
+/// Which network ran which set.
+pub(super) fn set() -> [Column; 3] {
+    [text("network", "Network"), text("set", "Set"), text("surrogate", "Crafted on")]
+}
+
+pub(super) fn set_of(comparison: &Comparison<'_>) -> Vec<Cell> {
+    let given = comparison.given();
+    let surrogate = if given.origin.crafted { given.surrogate } else { NOTHING_CRAFTED };
+    [given.network, given.set, surrogate].map(word).to_vec()
+}
+
+/// The same under which policy.
 pub(super) fn identity() -> Vec<Column> {
-    vec![
-        text("network", "Network"),
-        text("set", "Set"),
-        text("surrogate", "Crafted on"),
-        text("policy", "Policy"),
-    ]
+    set().into_iter().chain([text("policy", "Policy")]).collect()
 }
 
 pub(super) fn identity_of(comparison: &Comparison<'_>) -> Vec<Cell> {
-    let given = comparison.given();
-    [given.network, given.set, given.surrogate, given.policy_name].map(word).to_vec()
+    [set_of(comparison), vec![word(comparison.given().policy_name)]].concat()
 }
 
 pub(super) fn word(word: &str) -> Cell {

@@ -4,57 +4,83 @@ use super::row::{NO_IMAGES, NO_LABELS, NO_MACS, count, decimals, known, number, 
 use super::{Comparison, accuracy};
 use crate::findings::{Cell, Table};
 
-/// Three rows per network, under the first policy it is compared with: its benign images, the input that costs it most
-/// accuracy, and the input that makes it compute most.
-pub fn table(comparisons: &[Comparison<'_>]) -> Table {
-    let mut rows = Vec::new();
-    let mut seen: Vec<&str> = Vec::new();
-    for comparison in comparisons {
-        let given = comparison.given();
-        if seen.contains(&given.network) {
-            continue;
+/// Three rows per network, under the first policy that it is compared with: its benign images, the input that costs it
+/// most accuracy, and the input that makes it compute most. Of equals the first.
+#[derive(Clone, Debug, Default)]
+pub struct Glance(Vec<Seen>);
+
+#[derive(Clone, Debug)]
+struct Seen {
+    network: String,
+    policy: String,
+    benign: Vec<Cell>,
+    wrong: Worst,
+    late: Worst,
+}
+
+/// What is worst so far, and by how much.
+#[derive(Clone, Debug, Default)]
+struct Worst(Option<(f64, Vec<Cell>)>);
+
+impl Worst {
+    fn see(&mut self, by: Option<f64>, row: impl FnOnce() -> Vec<Cell>) {
+        if let Some(by) = by.filter(|by| self.0.as_ref().is_none_or(|(worst, _)| by > worst)) {
+            self.0 = Some((by, row()));
         }
-        seen.push(given.network);
-        let own = || {
-            comparisons.iter().filter(|other| {
-                other.given().network == given.network && other.given().policy_name == given.policy_name
-            })
-        };
-        let figure = |value: Option<f64>| value.unwrap_or(f64::INFINITY);
-        let wrong = own()
-            .min_by(|a, b| figure(a.adversarial().accuracy).total_cmp(&figure(b.adversarial().accuracy)));
-        let costly = own().max_by(|a, b| {
-            let spent = |c: &Comparison<'_>| c.adversarial().mean_exit.unwrap_or(0.0);
-            // Of equals the first, as `min_by` takes it.
-            spent(a).total_cmp(&spent(b)).then(std::cmp::Ordering::Greater)
-        });
-        rows.push(row(comparison, "benign", None));
-        rows.extend(wrong.map(|worst| row(worst, "most wrong", Some(worst.given().set))));
-        // A network with one exit always computes all of itself.
-        rows.extend(
-            costly
-                .filter(|_| comparison.exits() > 1)
-                .map(|worst| row(worst, "latest exit", Some(worst.given().set))),
-        );
     }
-    Table {
-        name: "summary".into(),
-        title: "At a glance".into(),
-        caption: "Each network under its first policy: on the images as they are, on the input that costs it most accuracy, and \
-                  on the one that makes it compute most."
-            .into(),
-        columns: vec![
-            text("network", "Network"),
-            text("policy", "Policy"),
-            text("case", "Case"),
-            text("set", "Input"),
-            percent("accuracy", "Accuracy"),
-            percent("final_accuracy", "at the final exit"),
-            decimals("mean_exit", "Mean exit", 2),
-            percent("macs_fraction", "MACs"),
-            count("images", "Images"),
-        ],
-        rows,
+}
+
+impl Glance {
+    /// Adds a comparison, if it is under its network's first policy.
+    pub fn add(&mut self, comparison: &Comparison<'_>) {
+        let given = comparison.given();
+        let at = self.0.iter().position(|seen| seen.network == given.network).unwrap_or(self.0.len());
+        if at == self.0.len() {
+            self.0.push(Seen {
+                network: given.network.to_owned(),
+                policy: given.policy_name.to_owned(),
+                benign: row(comparison, "benign", None),
+                wrong: Worst::default(),
+                late: Worst::default(),
+            });
+        }
+        let seen = &mut self.0[at];
+        if seen.policy != given.policy_name {
+            return;
+        }
+        let run = comparison.adversarial();
+        seen.wrong
+            .see(run.accuracy.map(|accuracy| -accuracy), || row(comparison, "most wrong", Some(given.set)));
+        // A network with one exit always computes all of itself.
+        let late = run.mean_exit.filter(|_| comparison.exits() > 1);
+        seen.late.see(late, || row(comparison, "latest exit", Some(given.set)));
+    }
+
+    /// The table, networks in the order of their first comparisons.
+    pub fn table(self) -> Table {
+        let rows = self.0.into_iter().flat_map(|seen| {
+            let worst = [seen.wrong.0, seen.late.0].into_iter().flatten().map(|(_, row)| row);
+            std::iter::once(seen.benign).chain(worst)
+        });
+        Table {
+            name: "summary".into(),
+            title: "At a glance".into(),
+            caption: "Each network under its first policy: on the images as they are, on the input that costs it most \
+                      accuracy, and on the one that makes it compute most."
+                .into(),
+            columns: vec![
+                text("network", "Network"),
+                text("policy", "Policy"),
+                text("case", "Case"),
+                text("set", "Input"),
+                percent("accuracy", "Accuracy"),
+                percent("final_accuracy", "at the final exit"),
+                decimals("mean_exit", "Mean exit", 2),
+                percent("macs_fraction", "MACs"),
+                count("images", "Images"),
+            ],
+            rows: rows.collect(),
+        }
     }
 }
 

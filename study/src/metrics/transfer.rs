@@ -4,15 +4,16 @@
 //! classify rightly when benign: an image that was wrong before shows nothing. The paper (§3.1) divides by all
 //! adversarial examples; that figure stands beside it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::Comparison;
-use super::drawing::{axis, beside_benign, density, fraction_axis};
-use super::group::{Slugs, by_deployment};
+use super::drawing::{axis, fraction_axis};
+use super::group::Slugs;
 use super::row::{
     NO_LABELS, absent, count, identity, identity_of, known, number, percent, share, text, word,
 };
-use crate::findings::{Axis, Figure, Mark, Series, Table};
+use crate::findings::{Axis, Cell, Figure, Mark, Series, Table};
 
 /// From which kind of network to which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -195,73 +196,91 @@ pub fn table(comparisons: &[Comparison<'_>]) -> Table {
     }
 }
 
-/// Mean success by direction over the pairs that have one.
-pub fn by_direction(comparisons: &[Comparison<'_>]) -> Table {
-    let crossings = crossings(comparisons);
-    let rows = Direction::ALL.into_iter().filter_map(|direction| {
-        let found = crossings.iter().filter_map(|(_, found)| found.filter(|of| of.direction == direction));
-        let rates: Vec<f64> = found.filter_map(|found| found.success()).collect();
-        let mean = offramp_runtime::statistics::mean(&rates)?;
-        let least = rates.iter().copied().fold(f64::INFINITY, f64::min);
-        let most = rates.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let figures = [mean, least, most].map(|rate| known(Some(rate), NEVER_BOTH));
-        Some([vec![word(&direction.to_string()), number(rates.len())], figures.to_vec()].concat())
-    });
-    Table {
-        name: "transfer-by-direction".into(),
-        title: "RQ1: static to dynamic, and back".into(),
-        caption: "Success as in transfer; mean, least and most over the runs of each direction, every run \
-                  with the same weight."
-            .into(),
-        columns: vec![
-            text("direction", "Direction"),
-            count("runs", "Runs"),
-            percent("mean_success", "Mean success"),
-            percent("least_success", "Least"),
-            percent("most_success", "Most"),
-        ],
-        rows: rows.collect(),
-    }
+/// Rates of success of all sets on networks that they were not crafted on.
+#[derive(Clone, Debug, Default)]
+pub struct Rates(Vec<Rate>);
+
+#[derive(Clone, Debug)]
+struct Rate {
+    policy: String,
+    direction: Direction,
+    /// Where from and where to.
+    pair: String,
+    success: f64,
 }
 
-/// Success by pair of networks as bars, one figure per policy; a series per direction, the mean over the sets of each
-/// pair.
-pub fn figures(comparisons: &[Comparison<'_>]) -> Vec<Figure> {
-    let crossings = crossings(comparisons);
-    let mut policies: Vec<&str> = Vec::new();
-    for (target, _) in &crossings {
-        let policy = target.given().policy_name;
-        if !policies.contains(&policy) {
-            policies.push(policy);
+impl Rates {
+    /// Adds what crosses between networks in `comparisons`; those of one set come together.
+    pub fn add(&mut self, comparisons: &[Comparison<'_>]) {
+        let rates = crossings(comparisons).into_iter().filter_map(|(target, found)| {
+            let (given, found) = (target.given(), found?);
+            Some(Rate {
+                policy: given.policy_name.to_owned(),
+                direction: found.direction,
+                pair: format!("{} to {}", given.surrogate, given.network),
+                success: found.success()?,
+            })
+        });
+        self.0.extend(rates);
+    }
+
+    /// Mean success by direction over the runs that have one.
+    pub fn by_direction(&self) -> Table {
+        let rows = Direction::ALL.into_iter().filter_map(|direction| {
+            let of = self.0.iter().filter(|rate| rate.direction == direction);
+            let rates: Vec<f64> = of.map(|rate| rate.success).collect();
+            let mean = offramp_runtime::statistics::mean(&rates)?;
+            let least = rates.iter().copied().fold(f64::INFINITY, f64::min);
+            let most = rates.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let figures = [mean, least, most].map(Cell::Number);
+            Some([vec![word(&direction.to_string()), number(rates.len())], figures.to_vec()].concat())
+        });
+        Table {
+            name: "transfer-by-direction".into(),
+            title: "RQ1: static to dynamic, and back".into(),
+            caption:
+                "Success as in transfer; mean, least and most over the runs of each direction, every run \
+                      with the same weight."
+                    .into(),
+            columns: vec![
+                text("direction", "Direction"),
+                count("runs", "Runs"),
+                percent("mean_success", "Mean success"),
+                percent("least_success", "Least"),
+                percent("most_success", "Most"),
+            ],
+            rows: rows.collect(),
         }
     }
-    let mut slugs = Slugs::default();
-    let figures = policies.into_iter().filter_map(|policy| {
-        let of_policy = crossings.iter().filter(|(target, _)| target.given().policy_name == policy);
-        let mut pairs: Vec<(Direction, String, Vec<f64>)> = Vec::new();
-        for (target, found) in of_policy {
-            let Some(found) = found else { continue };
-            let Some(rate) = found.success() else { continue };
-            let name = format!("{} to {}", target.given().surrogate, target.given().network);
-            match pairs
-                .iter_mut()
-                .find(|(direction, pair, _)| (*direction, pair.as_str()) == (found.direction, name.as_str()))
-            {
-                Some((.., rates)) => rates.push(rate),
-                None => pairs.push((found.direction, name, vec![rate])),
+
+    /// Success by pair of networks as bars, one figure per policy; a series per direction, the mean over the sets of
+    /// each pair.
+    pub fn figures(&self) -> Vec<Figure> {
+        let mut policies: Vec<&str> = Vec::new();
+        for rate in &self.0 {
+            if !policies.contains(&rate.policy.as_str()) {
+                policies.push(&rate.policy);
             }
         }
-        pairs.sort_by_key(|pair| pair.0);
-        let series = Direction::ALL.into_iter().filter_map(|direction| {
-            let pairs = pairs.iter().enumerate().filter(|(_, (of, ..))| *of == direction);
+        let mut slugs = Slugs::default();
+        policies.into_iter().map(|policy| self.figure(policy, &slugs.of(policy))).collect()
+    }
+
+    fn figure(&self, policy: &str, slug: &str) -> Figure {
+        let mut pairs: BTreeMap<(Direction, &str), Vec<f64>> = BTreeMap::new();
+        for rate in self.0.iter().filter(|rate| rate.policy == policy) {
+            pairs.entry((rate.direction, &rate.pair)).or_default().push(rate.success);
+        }
+        let series = Direction::ALL.into_iter().map(|direction| {
+            let of = pairs.iter().enumerate().filter(|(_, ((of, _), _))| *of == direction);
             let mean = |rates: &[f64]| rates.iter().sum::<f64>() / rates.len() as f64;
-            let points: Vec<_> = pairs.map(|(at, (_, _, rates))| [at as f64, mean(rates)]).collect();
-            (!points.is_empty()).then(|| Series { name: direction.to_string(), mark: Mark::Bar, points })
+            let points = of.map(|(at, (_, rates))| [at as f64, mean(rates)]).collect();
+            Series { name: direction.to_string(), mark: Mark::Bar, points }
         });
-        let series: Vec<Series> = series.collect();
-        let names = pairs.iter().map(|(_, name, _)| name.clone()).collect();
-        (!series.is_empty()).then(|| Figure {
-            name: format!("transfer-success-{}", slugs.of(policy)),
+        let series = series.filter(|series| !series.points.is_empty()).collect();
+        let names = pairs.keys().map(|(_, pair)| (*pair).to_owned()).collect();
+        Figure {
+            name: format!("transfer-success-{slug}"),
             title: format!("Transfer between networks: {policy}"),
             caption: "Of the images that both networks classify rightly when benign, the fraction that the \
                       target gets wrong; the mean over the sets of each pair. S: static, one exit. D: \
@@ -270,28 +289,6 @@ pub fn figures(comparisons: &[Comparison<'_>]) -> Vec<Figure> {
             x: Axis { categories: Some(names), ..axis("Crafted on, run on") },
             y: fraction_axis("Success"),
             series,
-        })
-    });
-    figures.collect()
-}
-
-/// RQ1's density of exit numbers: where benign and adversarial images leave, a figure per dynamic network and policy.
-///
-/// Source: the project's paper, appendix A.
-pub fn exit_figures(comparisons: &[Comparison<'_>]) -> Vec<Figure> {
-    let groups = by_deployment(comparisons).into_iter().filter_map(|group| {
-        let dynamic = group.members.into_iter().filter(|of| of.exits() > 1 && !of.is_empty());
-        let series = beside_benign(dynamic, |of, name, which| density(name, 0, &of.run(which).counts));
-        (!series.is_empty()).then(|| Figure {
-            name: format!("exit-density-{}", group.slug),
-            title: format!("Exits taken: {}", group.title),
-            caption: "Density of the exit where computing stops under the policy: at every exit the \
-                      fraction of images that leave there, straight between them; the area is 1."
-                .into(),
-            x: axis("Exit"),
-            y: axis("Density"),
-            series,
-        })
-    });
-    groups.collect()
+        }
+    }
 }

@@ -10,47 +10,60 @@ use plotters_backend::{
 };
 
 use super::ink::Ink;
-use super::{glyph, text};
+use super::text;
 
 /// Backend coordinates in one unit of the drawing: plotters counts whole pixels, readers zoom in.
-pub const FINE: i32 = 20;
-
-/// Half the size of a point, in units of the drawing.
-const POINT: f64 = 3.4;
+pub const FINE: i32 = 10;
 
 type Drawn = Result<(), DrawingErrorKind<Infallible>>;
 
-/// Appends SVG elements to a string.
+/// Appends SVG elements to a string: one path for all neighbouring strokes of one ink.
 pub struct Svg<'a> {
     body: &'a mut String,
     /// Prefix of the ids in the document.
     id: &'a str,
     size: (u32, u32),
+    /// The path under way.
+    stroke: Option<(Ink, String)>,
+    /// Whether what is drawn ends where the plot ends.
+    clipped: bool,
 }
 
 impl<'a> Svg<'a> {
-    /// A backend for a drawing of `width` times `height` units, which draws into `body`.
+    /// A backend for a drawing of `width` times `height` units, which draws into `body`; [`Self::present`] ends it.
     pub fn new(body: &'a mut String, id: &'a str, (width, height): (f64, f64)) -> Self {
         let fine = |units: f64| (units * f64::from(FINE)) as u32;
-        Self { body, id, size: (fine(width), fine(height)) }
+        Self { body, id, size: (fine(width), fine(height)), stroke: None, clipped: false }
     }
 
     fn ink(style: &impl BackendStyle) -> Ink {
         Ink::of(style.color().rgb)
     }
 
-    /// What is of the data ends where the plot ends.
-    fn clip(&self, ink: Ink) -> String {
-        match ink {
-            Ink::Line(_) | Ink::Area(_) | Ink::Bar(_) | Ink::Point(_) => {
-                format!(" clip-path=\"url(#{}-clip)\"", self.id)
-            }
-            Ink::Text | Ink::Axis | Ink::Grid => String::new(),
+    /// Ends the path under way and opens or closes the group of what is of the data.
+    fn turn_to(&mut self, clipped: bool) {
+        if let Some((ink, data)) = self.stroke.take() {
+            let _ = writeln!(self.body, "<path class=\"{}\" d=\"{data}\"/>", ink.classes());
         }
+        if clipped && !self.clipped {
+            let _ = writeln!(self.body, "<g clip-path=\"url(#{}-clip)\">", self.id);
+        } else if self.clipped && !clipped {
+            self.body.push_str("</g>\n");
+        }
+        self.clipped = clipped;
+    }
+
+    /// The data of a path of `ink`, that under way if it has the same.
+    fn stroke(&mut self, ink: Ink) -> &mut String {
+        if self.stroke.as_ref().is_none_or(|(under_way, _)| *under_way != ink) {
+            self.turn_to(ink.is_data());
+        }
+        let (_, data) = self.stroke.get_or_insert_with(|| (ink, String::new()));
+        data
     }
 
     fn path(&mut self, points: impl IntoIterator<Item = BackendCoord>, ink: Ink, close: bool) {
-        let mut data = String::new();
+        let data = self.stroke(ink);
         let mut last = None;
         for point in points {
             if last == Some(point) {
@@ -60,14 +73,9 @@ impl<'a> Svg<'a> {
             let _ = write!(data, "{}{} {}", if last.is_none() { "M" } else { "L" }, short(x), short(y));
             last = Some(point);
         }
-        if last.is_none() {
-            return;
-        }
-        if close {
+        if close && last.is_some() {
             data.push('Z');
         }
-        let (classes, clip) = (ink.classes(), self.clip(ink));
-        let _ = writeln!(self.body, "<path class=\"{classes}\"{clip} d=\"{data}\"/>");
     }
 }
 
@@ -75,10 +83,10 @@ fn place((x, y): BackendCoord) -> (f64, f64) {
     (f64::from(x) / f64::from(FINE), f64::from(y) / f64::from(FINE))
 }
 
-/// A coordinate to a twentieth, without needless zeros.
+/// A coordinate to a tenth, without needless zeros.
 pub fn short(value: f64) -> String {
-    let text = format!("{value:.2}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    let text = format!("{value:.1}");
+    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
 }
 
 impl DrawingBackend for Svg<'_> {
@@ -93,6 +101,7 @@ impl DrawingBackend for Svg<'_> {
     }
 
     fn present(&mut self) -> Drawn {
+        self.turn_to(false);
         Ok(())
     }
 
@@ -122,21 +131,18 @@ impl DrawingBackend for Svg<'_> {
         _fill: bool,
     ) -> Drawn {
         let ink = Self::ink(style);
-        let fill = match ink {
-            Ink::Bar(series) => format!(" fill=\"url(#{}-hatch{})\"", self.id, glyph::hatch(series)),
-            _ => String::new(),
-        };
+        self.turn_to(ink.is_data());
         let ((x0, y0), (x1, y1)) = (place(upper_left), place(bottom_right));
-        let (classes, clip) = (ink.classes(), self.clip(ink));
         let [x, y, width, height] = [x0.min(x1), y0.min(y1), (x1 - x0).abs(), (y1 - y0).abs()].map(short);
+        let classes = ink.classes();
         let _ = writeln!(
             self.body,
-            "<rect class=\"{classes}\"{clip}{fill} x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\"/>"
+            "<rect class=\"{classes}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\"/>"
         );
         Ok(())
     }
 
-    /// A point: its shape is its series', its size the same for all.
+    /// A point: style sheets mark it with its series' shape, the same size for all.
     fn draw_circle<S: BackendStyle>(
         &mut self,
         center: BackendCoord,
@@ -144,10 +150,7 @@ impl DrawingBackend for Svg<'_> {
         style: &S,
         _fill: bool,
     ) -> Drawn {
-        if let ink @ Ink::Point(series) = Self::ink(style) {
-            let clip = self.clip(ink);
-            self.body.push_str(&glyph::point(series, place(center), POINT, &clip));
-        }
+        self.path([center], Self::ink(style), false);
         Ok(())
     }
 
@@ -164,15 +167,16 @@ impl DrawingBackend for Svg<'_> {
         if words.is_empty() {
             return Ok(());
         }
+        self.turn_to(false);
         let anchor = match style.anchor().h_pos {
             HPos::Left => "start",
             HPos::Center => "middle",
             HPos::Right => "end",
         };
         let drop = match style.anchor().v_pos {
-            VPos::Top => "0.8em",
-            VPos::Center => "0.35em",
-            VPos::Bottom => "-0.25em",
+            VPos::Top => ".8em",
+            VPos::Center => ".35em",
+            VPos::Bottom => "-.25em",
         };
         let ((x, y), words) = (place(pos), text::escape(words));
         let [x, y] = [x, y].map(short);

@@ -9,7 +9,7 @@ use super::text;
 const SLANT: (f64, f64) = (0.5736, 0.8192);
 const DEGREES: i32 = -35;
 /// Lines of a name that is broken.
-const LINES: usize = 4;
+const LINES: usize = 5;
 
 /// Names as they will be written.
 pub enum Names {

@@ -18,6 +18,8 @@ use crate::findings::{Axis, Figure, Mark, Series};
 
 /// Lines of at most this many points show them.
 const POINTED: usize = 30;
+/// Areas of more series than this are not filled: nobody could tell what lies over what.
+const FILLED: usize = 3;
 /// The part of a category that its bars take.
 const GROUP: f64 = 0.8;
 
@@ -41,6 +43,11 @@ pub fn place(index: usize) -> u8 {
 /// Whether a line shows its points.
 pub fn pointed(series: &Series) -> bool {
     series.points.len() <= POINTED
+}
+
+/// Whether areas are filled.
+pub fn fills(series: &[Series]) -> bool {
+    series.len() <= FILLED
 }
 
 type Context<'a, 'b> = ChartContext<'a, Svg<'b>, Cartesian2d<Scale, Scale>>;
@@ -121,15 +128,6 @@ fn rooms(figure: &Figure) -> [Room; 2] {
     [Room { beside, margin: bars == 0, ground: false }, Room { ground, margin: true, beside: 0.0 }]
 }
 
-/// The ends of both axes of `figure`.
-pub fn ends(figure: &Figure) -> [[f64; 2]; 2] {
-    let [x, y] = rooms(figure);
-    [
-        Scale::new(&figure.x, values(figure, 0), x, 2).ends(),
-        Scale::new(&figure.y, values(figure, 1), y, 2).ends(),
-    ]
-}
-
 struct Layout {
     x: Scale,
     y: Scale,
@@ -169,6 +167,7 @@ fn chart<'b>(backend: Svg<'b>, figure: &Figure, layout: &Layout, categories: boo
 
     let of = |mark: Mark| figure.series.iter().enumerate().filter(move |(_, series)| series.mark == mark);
     for (bar, (index, series)) in of(Mark::Bar).enumerate() {
+        let bar = if layout.bars > 1 { bar } else { 0 };
         let width = layout.group / layout.bars.max(1) as f64;
         let from = bar as f64 * width - layout.group / 2.0;
         let ground = layout.y.ground();
@@ -179,7 +178,7 @@ fn chart<'b>(backend: Svg<'b>, figure: &Figure, layout: &Layout, categories: boo
         }))?;
     }
     for (index, series) in of(Mark::Area) {
-        for run in runs(series, layout) {
+        for run in runs(series, layout).into_iter().filter(|_| fills(&figure.series)) {
             let ground = layout.y.ground();
             let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
             let mut outline = vec![(first.0, ground)];
@@ -191,9 +190,6 @@ fn chart<'b>(backend: Svg<'b>, figure: &Figure, layout: &Layout, categories: boo
     }
     for (index, series) in of(Mark::Line) {
         line(&mut chart, series, index, layout)?;
-        if pointed(series) {
-            points(&mut chart, series, index, layout)?;
-        }
     }
     for (index, series) in of(Mark::Point) {
         points(&mut chart, series, index, layout)?;
@@ -202,7 +198,9 @@ fn chart<'b>(backend: Svg<'b>, figure: &Figure, layout: &Layout, categories: boo
 }
 
 fn line<'b>(chart: &mut Context<'_, 'b>, series: &Series, index: usize, layout: &Layout) -> Drawn<'b> {
-    let style = ShapeStyle::from(Ink::Line(place(index)));
+    let marked = series.mark == Mark::Line && pointed(series);
+    let ink = if marked { Ink::Marked(place(index)) } else { Ink::Line(place(index)) };
+    let style = ShapeStyle::from(ink);
     chart.draw_series(runs(series, layout).into_iter().map(|run| PathElement::new(run, style))).map(|_| ())
 }
 
@@ -226,17 +224,20 @@ fn values(figure: &Figure, axis: usize) -> impl Iterator<Item = f64> + '_ {
     figure.series.iter().flat_map(|series| &series.points).filter_map(move |point| point.get(axis).copied())
 }
 
-/// How many series are bars, and how wide a group of them is.
+/// How many bars stand beside each other, and how wide a group of them is.
 fn groups(figure: &Figure) -> (usize, f64) {
     let bars: Vec<&Series> = figure.series.iter().filter(|series| series.mark == Mark::Bar).collect();
-    if bars.is_empty() || figure.x.categories.is_some() {
-        return (bars.len(), GROUP);
-    }
     let mut places: Vec<f64> = bars.iter().flat_map(|series| &series.points).map(|point| point[0]).collect();
     places.sort_by(f64::total_cmp);
+    // Bars that never meet need no room beside each other.
+    let beside =
+        if places.windows(2).any(|pair| pair[0] == pair[1]) { bars.len() } else { bars.len().min(1) };
+    if bars.is_empty() || figure.x.categories.is_some() {
+        return (beside, if beside > 1 { GROUP } else { GROUP / 2.0 });
+    }
     let apart = places.windows(2).map(|pair| pair[1] - pair[0]).filter(|gap| *gap > 0.0);
     let apart = apart.fold(f64::INFINITY, f64::min);
-    (bars.len(), if apart.is_finite() { apart * GROUP } else { GROUP })
+    (beside, if apart.is_finite() { apart * GROUP } else { GROUP })
 }
 
 /// `axis` with its categories cut to `room`.

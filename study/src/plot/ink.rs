@@ -5,17 +5,23 @@
 use plotters::style::Color;
 use plotters_backend::BackendColor;
 
+use super::glyph;
+use crate::findings::MOST_SERIES;
+
+/// Colours, and the dashes, shapes and hatches that go with them: as many as a figure has series.
+pub const KINDS: usize = MOST_SERIES;
+
 /// Colours of series on white; told apart by readers with any colour vision, after Okabe and Ito, darkened to a contrast of 3
 /// and more.
-const LIGHT: [&str; 8] =
+const LIGHT: [&str; KINDS] =
     ["#0072b2", "#c75000", "#00805f", "#a8478f", "#8f6b00", "#4b3fa8", "#1f8299", "#5c5c5c"];
 
 /// The same on black.
-const DARK: [&str; 8] =
+const DARK: [&str; KINDS] =
     ["#56b4e9", "#ff9142", "#2fc79a", "#e794c8", "#e8bd3a", "#a9a0ff", "#6fd3e6", "#b8b8b8"];
 
 /// Dash patterns of lines; the first is solid.
-const DASHES: [&str; 6] = ["", "7 3", "2 3", "9 3 2 3", "4 2", "12 4"];
+const DASHES: [&str; KINDS] = ["", "7 3", "2 3", "9 3 2 3", "4 2", "12 4", "9 2 2 2 2 2", "1 2"];
 
 /// What a stroke is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +34,8 @@ pub enum Ink {
     Grid,
     /// The line of a series, by its place in the legend.
     Line(u8),
+    /// The same with its points.
+    Marked(u8),
     /// What lies below it.
     Area(u8),
     /// A bar.
@@ -46,6 +54,7 @@ impl Ink {
             4 => Self::Area(series),
             5 => Self::Bar(series),
             6 => Self::Point(series),
+            7 => Self::Marked(series),
             _ => Self::Text,
         }
     }
@@ -56,11 +65,17 @@ impl Ink {
             Self::Text => "text".into(),
             Self::Axis => "axis".into(),
             Self::Grid => "grid".into(),
-            Self::Line(series) => format!("line d{} s{}", dash(series), colour(series)),
-            Self::Area(series) => format!("area s{}", colour(series)),
-            Self::Bar(series) => format!("bar s{}", colour(series)),
-            Self::Point(series) => format!("point s{}", colour(series)),
+            Self::Line(series) => format!("line d{0} s{0}", kind(series)),
+            Self::Marked(series) => format!("line d{0} s{0} m{0}", kind(series)),
+            Self::Area(series) => format!("area s{}", kind(series)),
+            Self::Bar(series) => format!("bar s{0} b{0}", kind(series)),
+            Self::Point(series) => format!("m{}", kind(series)),
         }
+    }
+
+    /// Whether it is of the data, and ends where the plot ends.
+    pub fn is_data(self) -> bool {
+        !matches!(self, Self::Text | Self::Axis | Self::Grid)
     }
 }
 
@@ -74,19 +89,15 @@ impl Color for Ink {
             Self::Area(series) => (4, series, 0),
             Self::Bar(series) => (5, series, 0),
             Self::Point(series) => (6, series, 0),
+            Self::Marked(series) => (7, series, 0),
         };
         BackendColor { alpha: 1.0, rgb }
     }
 }
 
-/// The colour of a series.
-pub fn colour(series: u8) -> usize {
-    usize::from(series) % LIGHT.len()
-}
-
-/// The second round of colours meets other dashes.
-fn dash(series: u8) -> usize {
-    usize::from(series) % DASHES.len()
+/// Which colour, dashes, shape and hatch a series has.
+fn kind(series: u8) -> usize {
+    usize::from(series) % KINDS
 }
 
 /// The rules that give inks their looks, for readers of light and dark pages; print is light.
@@ -106,10 +117,15 @@ pub fn rules() -> String {
     for (index, dashes) in DASHES.iter().enumerate().skip(1) {
         rules.push_str(&format!(".plot .d{index}{{stroke-dasharray:{dashes}}}"));
     }
-    let palette = |colours: [&str; 8]| {
+    let palette = |colours: [&str; KINDS]| {
         let rule = |(index, colour): (usize, &&str)| format!(".plot .s{index}{{color:{colour}}}");
         colours.iter().enumerate().map(rule).collect::<String>()
     };
+    for kind in 0..KINDS {
+        let [shape, hatch] = [glyph::shape(kind), glyph::hatch(kind)];
+        rules
+            .push_str(&format!(".plot .m{kind}{{marker:url(#{shape})}}.plot .b{kind}{{fill:url(#{hatch})}}"));
+    }
     rules.push_str(&palette(LIGHT));
     rules.push_str("@media screen and (prefers-color-scheme:dark){.plot .paper{fill:#15181c}");
     rules.push_str(
@@ -127,20 +143,26 @@ mod tests {
 
     #[test]
     fn an_ink_survives_being_a_colour() {
-        let inks =
-            [Ink::Text, Ink::Axis, Ink::Grid, Ink::Line(3), Ink::Area(200), Ink::Bar(1), Ink::Point(255)];
+        let inks = [
+            Ink::Text,
+            Ink::Axis,
+            Ink::Grid,
+            Ink::Line(3),
+            Ink::Marked(7),
+            Ink::Area(200),
+            Ink::Bar(1),
+            Ink::Point(255),
+        ];
         for ink in inks {
             assert_eq!(Ink::of(ink.to_backend_color().rgb), ink);
         }
     }
 
     #[test]
-    fn series_of_one_colour_have_different_dashes() {
-        for series in 0..40_u8 {
-            for other in 0..series {
-                let same = colour(series) == colour(other) && dash(series) == dash(other);
-                assert!(!same || series - other >= 24, "{other} and {series}");
-            }
+    fn series_differ_in_colour_and_without_colour() {
+        for inks in [LIGHT, DARK, DASHES] {
+            let different: std::collections::HashSet<&str> = inks.into_iter().collect();
+            assert_eq!(different.len(), KINDS);
         }
     }
 

@@ -48,11 +48,6 @@ impl Scale {
         Self { ends, logarithmic: axis.logarithmic, ticks, labels }
     }
 
-    /// Both ends.
-    pub fn ends(&self) -> [f64; 2] {
-        self.ends
-    }
-
     /// The axis with at most `most` of its ticks.
     pub fn thinned(mut self, most: usize) -> Self {
         let stride = self.ticks.len().div_ceil(most.max(1)).max(1);

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::findings::{Cell, Figure, Findings, Specimen, Table};
+use crate::findings::{Cell, Figure, Findings, MOST_SERIES, Specimen, Table};
 
 /// The largest magnitude that is drawn and shown: beyond it differences overflow.
 const LARGEST: f64 = 1e150;
@@ -17,7 +17,7 @@ pub enum Fault {
         /// The name.
         name: String,
     },
-    /// Two tables or two figures of one name.
+    /// Two tables, two figures or two topics of one name.
     #[error("{name:?} is there twice")]
     Twice {
         /// The name.
@@ -33,6 +33,14 @@ pub enum Fault {
         /// Columns of the table.
         expected: usize,
         /// Cells of the row.
+        found: usize,
+    },
+    /// More series than a reader can tell apart.
+    #[error("figure {figure:?} has {found} series, expected at most {MOST_SERIES}")]
+    Series {
+        /// The figure.
+        figure: String,
+        /// Its series.
         found: usize,
     },
     /// A number that cannot be shown.
@@ -66,20 +74,26 @@ pub enum Fault {
 /// # Errors
 /// The first fault.
 pub fn check(findings: &Findings) -> Result<(), Fault> {
-    names(findings.tables.iter().map(|table| &table.name))?;
-    names(findings.figures.iter().map(|figure| &figure.name))?;
-    findings.tables.iter().try_for_each(table)?;
-    findings.figures.iter().try_for_each(figure)?;
+    names(findings.tables().map(|table| &table.name))?;
+    names(findings.figures().map(|figure| &figure.name))?;
+    distinct(findings.topics.iter().map(|topic| &topic.title))?;
+    findings.tables().try_for_each(table)?;
+    findings.figures().try_for_each(figure)?;
     findings.specimens.iter().try_for_each(specimen)
 }
 
 fn names<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), Fault> {
+    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let checked = |name: &'a String| {
+        let is_name = !name.is_empty() && name.chars().all(legal);
+        if is_name { Ok(name) } else { Err(Fault::Name { name: name.clone() }) }
+    };
+    distinct(names.map(checked).collect::<Result<Vec<_>, _>>()?.into_iter())
+}
+
+fn distinct<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), Fault> {
     let mut seen = HashSet::new();
     for name in names {
-        let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if name.is_empty() || !name.chars().all(legal) {
-            return Err(Fault::Name { name: name.clone() });
-        }
         if !seen.insert(name) {
             return Err(Fault::Twice { name: name.clone() });
         }
@@ -113,6 +127,10 @@ fn table(table: &Table) -> Result<(), Fault> {
 }
 
 fn figure(figure: &Figure) -> Result<(), Fault> {
+    let found = figure.series.len();
+    if found > MOST_SERIES {
+        return Err(Fault::Series { figure: figure.name.clone(), found });
+    }
     let ends = [&figure.x, &figure.y].into_iter().filter_map(|axis| axis.ends.as_ref());
     let points = figure.series.iter().flat_map(|series| &series.points);
     ends.chain(points).flatten().try_for_each(|value| number(*value, &figure.name))

@@ -5,7 +5,7 @@ use offramp_runtime::meter::NotMeasured;
 
 use super::comparison::{self, Member};
 use super::part::{self, Part};
-use super::{ReportError, SUMMARY, Study, environment, table};
+use super::{ReportError, Study, counted, environment, table};
 use crate::plot;
 
 /// The page on `studies`.
@@ -31,6 +31,7 @@ pub fn page(studies: &[Study]) -> Result<Markup, ReportError> {
                 style { (PreEscaped(include_str!("style.css"))) (PreEscaped(plot::rules())) }
             }
             body {
+                (PreEscaped(plot::definitions()))
                 header {
                     p.kicker { "offramp report" }
                     h1 { (headline) }
@@ -68,14 +69,7 @@ fn contents(parts: &[Part]) -> Markup {
                     li { a href="#summary" { "Summary" } }
                     li { a href="#not-measured" { "Not measured" } }
                     @for part in parts {
-                        li {
-                            a href={ "#" (part.id) } { (part.heading) }
-                            @if part.entries.len() > 1 {
-                                ul { @for entry in &part.entries {
-                                    li { a href={ "#" (entry.id) } { (entry.title) } }
-                                } }
-                            }
-                        }
+                        li { a href={ "#" (part.id) } { (part.heading) } }
                     }
                     li { a href="#environment" { "Environment" } }
                 }
@@ -104,12 +98,12 @@ fn summary(members: &[Member<'_>]) -> Markup {
                     div { dt { "Machine" } dd { (provenance.machine) } }
                     div { dt { "Seed" } dd { (provenance.seed) } }
                     div { dt { "Here" } dd {
-                        (counted(findings.figures.len(), "figure")) ", "
-                        (counted(findings.tables.len(), "table")) ", "
+                        (counted(findings.figures().count(), "figure")) ", "
+                        (counted(findings.tables().count(), "table")) ", "
                         (counted(findings.specimens.len(), "picture"))
                     } }
                 }
-                @for first in findings.tables.iter().filter(|table| table.name == SUMMARY) {
+                @if let Some(first) = &findings.summary {
                     div.entry {
                         h3 { (first.title) }
                         p.caption { (first.caption) }
@@ -119,10 +113,6 @@ fn summary(members: &[Member<'_>]) -> Markup {
             }
         }
     }
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn not_measured(members: &[Member<'_>]) -> Markup {
@@ -155,12 +145,7 @@ fn section(part: &Part) -> Markup {
     html! {
         section #(part.id) {
             h2 { (part.heading) }
-            @for entry in &part.entries {
-                article.entry .whole[entry.whole] #(entry.id) {
-                    h3 { (entry.title) }
-                    (entry.body)
-                }
-            }
+            (part.body)
         }
     }
 }

@@ -10,7 +10,7 @@ use super::check::{Fault, check};
 use crate::findings::{Findings, Provenance};
 
 /// Version of the file's form.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// The file's name in the study's folder.
 pub const FILE: &str = "findings.json";

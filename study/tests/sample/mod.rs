@@ -4,7 +4,7 @@ use offramp_models::Sha256;
 use offramp_runtime::meter::NotMeasured;
 use offramp_runtime::report::{BackendName, BundleName};
 use offramp_study::findings::{
-    Axis, Cell, Column, Figure, Findings, Format, Mark, Provenance, Series, Specimen, Table,
+    Axis, Cell, Column, Figure, Findings, Format, Mark, Provenance, Series, Specimen, Table, Topic,
 };
 use offramp_study::report::Stored;
 
@@ -45,7 +45,24 @@ pub fn stored(seed: u64) -> Stored {
 }
 
 pub fn findings(seed: u64) -> Findings {
-    Findings { tables: tables(seed), figures: figures(seed), specimens: specimens() }
+    let (mut tables, mut figures) = (tables(seed), figures(seed));
+    let others = tables.split_off(1);
+    let further = figures.split_off(4);
+    let (found, transfer) = others.split_at(others.len() - 7);
+    let topic = |title: &str, figures, tables: &[Table]| Topic {
+        title: title.into(),
+        figures,
+        further: Vec::new(),
+        tables: tables.to_vec(),
+    };
+    Findings {
+        summary: tables.pop(),
+        topics: vec![
+            Topic { further, ..topic("What was found", figures, found) },
+            topic(HOSTILE, Vec::new(), transfer),
+        ],
+        specimens: specimens(),
+    }
 }
 
 fn wave(index: usize, seed: u64) -> f64 {
@@ -292,7 +309,7 @@ fn figures(seed: u64) -> Vec<Figure> {
             "Size of the perturbations",
             axis("L2"),
             axis("L∞"),
-            (0..10)
+            (0..8)
                 .map(|place| {
                     series(
                         &format!("network {place} with a name of some length"),
