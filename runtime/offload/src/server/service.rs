@@ -140,7 +140,6 @@ impl Models {
             parameters: [(SERVER_US.to_owned(), spent)].into(),
             outputs: described,
             raw_output_contents: contents,
-            ..ModelInferResponse::default()
         })
     }
 }
