@@ -6,7 +6,7 @@
 //!
 //! | step | where |
 //! |---|---|
-//! | accept, make room, close who brings nothing | `connection` |
+//! | accept, make room, close who brings nothing | `listener`, `connection` |
 //! | token, deadline, size of the message | `gate`, `inbound` |
 //! | model, tensors, shapes, bytes | `service`, `request` |
 //! | wait, earliest deadline first | `queue` |
@@ -16,8 +16,11 @@ mod config;
 mod connection;
 mod contents;
 mod engine;
+mod error;
 mod gate;
+mod health;
 mod inbound;
+mod listener;
 mod metrics;
 mod model;
 mod pace;
@@ -31,14 +34,11 @@ mod tokens;
 mod worker;
 
 use std::future::Future;
-use std::io;
-use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use offramp_models::Causes;
-use offramp_runtime::backend::RunError;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout_at;
@@ -46,17 +46,19 @@ use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic::transport::ServerTlsConfig;
 use tonic_health::ServingStatus;
-use tonic_health::server::HealthReporter;
 use tracing::{info, warn};
 
 pub use config::{Admission, Batching, Config, TlsFiles};
+pub use error::ServeError;
 pub use model::{Model, ModelError, Signature};
 pub use tokens::TokenError;
 
-use crate::oip::grpc_inference_service_server::{GrpcInferenceServiceServer, SERVICE_NAME};
-use connection::{Listener, Seats};
+use crate::oip::grpc_inference_service_server::GrpcInferenceServiceServer;
+use connection::Seats;
 use gate::Gate;
+use health::Health;
 use inbound::Receiving;
+use listener::{Listener, Listening};
 use metrics::Metrics;
 use queue::Limits;
 use scrape::Scrape;
@@ -90,89 +92,6 @@ pub struct Server {
 pub struct Drained {
     /// Requests that were under way and got no answer within the time for it.
     pub unanswered: usize,
-}
-
-/// A server that cannot start or go on.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ServeError {
-    /// The address is taken, or not this machine's.
-    #[error("cannot listen on {address}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
-    /// There is nothing to serve.
-    #[error("no model to serve")]
-    NoModels,
-    /// Two models of one name.
-    #[error("two models are called \"{model}\"")]
-    Twice {
-        /// The name.
-        model: String,
-    },
-    /// A model cannot be wired or run.
-    #[error("model \"{model}\" does not run")]
-    Model {
-        /// The model's name.
-        model: String,
-        /// Why.
-        source: RunError,
-    },
-    /// A model's thread cannot be started, or broke down when it ran the model first.
-    #[error("the thread of model \"{model}\" does not run")]
-    Thread {
-        /// The model's name.
-        model: String,
-        /// Why, unless it broke down.
-        source: Option<io::Error>,
-    },
-    /// A certificate or key cannot be read.
-    #[error("cannot read {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Certificate, key or authority are not what they should be.
-    #[error("the certificates cannot be used")]
-    Tls(#[source] tonic::transport::Error),
-    /// The file of tokens cannot be used.
-    #[error(transparent)]
-    Tokens(#[from] TokenError),
-    /// The asynchronous runtime cannot be started.
-    #[error("cannot start the network's threads")]
-    Runtime(#[source] io::Error),
-    /// The transport failed.
-    #[error("the server ended by itself")]
-    Transport(#[source] Option<tonic::transport::Error>),
-}
-
-/// A socket and its address.
-struct Listening {
-    socket: TcpListener,
-    address: SocketAddr,
-}
-
-impl Listening {
-    fn bind(address: SocketAddr) -> Result<Self, ServeError> {
-        let bind = || {
-            let socket = TcpListener::bind(address)?;
-            socket.set_nonblocking(true)?;
-            Ok(Self { address: socket.local_addr()?, socket })
-        };
-        bind().map_err(|source| ServeError::Listen { address, source })
-    }
-
-    fn listen(self, seats: Arc<Seats>, introduction: Duration) -> Result<Listener, ServeError> {
-        let Self { socket, address } = self;
-        let tcp = tokio::net::TcpListener::from_std(socket);
-        let tcp = tcp.map_err(|source| ServeError::Listen { address, source })?;
-        Ok(Listener::new(tcp, seats, introduction))
-    }
 }
 
 impl Server {
@@ -237,29 +156,15 @@ impl Server {
         let seats = Seats::new(admission.connections, Arc::clone(&metrics));
         // Both end with this future, whatever ends it.
         let (mut serving, mut beside) = (JoinSet::new(), JoinSet::new());
-
         if let Some(scraping) = scraping {
-            let seats = Seats::new(SCRAPERS, Metrics::new());
-            let listener = scraping.listen(seats, admission.introduction)?;
-            let scrape = Scrape { models: Arc::clone(&models), metrics: Arc::clone(&metrics) };
-            beside.spawn(async move {
-                let server = tonic::transport::Server::builder().accept_http1(true);
-                if let Err(error) = server.serve_with_incoming(scrape, listener).await {
-                    warn!(error = %Causes(&error), "metrics are no longer served");
-                }
-            });
+            let listener = scraping.listen(Seats::new(SCRAPERS, Metrics::new()), admission.introduction)?;
+            beside.spawn(scrape(Scrape::new(&models, &metrics), listener));
         }
         if let Some(tokens) = tokens.clone() {
-            beside.spawn(async move {
-                loop {
-                    tokio::time::sleep(REFRESH).await;
-                    tokens.refresh();
-                }
-            });
+            beside.spawn(refresh(tokens));
         }
-
-        let mut health = HealthReporter::new();
-        report(&health, &models, ServingStatus::Serving).await;
+        let health = Health::of(&models);
+        health.report(ServingStatus::Serving).await;
         let gate = Gate {
             routes: routes(&models, &health, admission.message_bytes),
             tokens,
@@ -276,10 +181,8 @@ impl Server {
         }
         let listener = inference.listen(Arc::clone(&seats), admission.introduction)?;
         let (close, closing) = oneshot::channel::<()>();
-        // Closed either way: the sender is gone when this server is.
-        let closing = async { drop(closing.await) };
-        serving.spawn(server.serve_with_incoming_shutdown(gate, listener, closing));
-
+        // Closed either way: the sender is gone when this future is.
+        serving.spawn(server.serve_with_incoming_shutdown(gate, listener, async { drop(closing.await) }));
         tokio::select! {
             () = shutdown => {}
             ended = serving.join_next() => {
@@ -289,34 +192,57 @@ impl Server {
         }
 
         let until = Instant::now() + config.drain;
-        info!(under_way = models.under_way(), "draining");
-        metrics.draining.set(1);
-        models.drain();
-        report(&health, &models, ServingStatus::NotServing).await;
-        // Long enough for those who are connected to hear of it.
-        tokio::time::sleep(config.drain / 10).await;
-        while models.under_way() > 0 && Instant::now() < until {
-            tokio::time::sleep(TICK).await;
-        }
-        let unanswered = models.under_way();
-        // Those who watch the health would never leave.
-        for service in services(&models) {
-            health.clear_service_status(service).await;
-        }
+        let unanswered = drain(&models, &health, &metrics, config.drain, until).await;
+        health.end().await;
         let _closed = close.send(());
         let _late = timeout_at(until.into(), serving.join_next()).await;
         seats.clear();
-        for worker in models.workers() {
-            worker.queue.close();
-        }
+        models.close();
         for ended in ended {
             let _late = timeout_at(until.into(), ended).await;
         }
-        match unanswered {
-            0 => info!("drained"),
-            _ => warn!(unanswered, "the time to drain is over"),
-        }
         Ok(Drained { unanswered })
+    }
+}
+
+/// Takes no new requests and waits for those under way until `until`; gives how many are left.
+async fn drain(
+    models: &Models,
+    health: &Health,
+    metrics: &Metrics,
+    within: Duration,
+    until: Instant,
+) -> usize {
+    info!(under_way = models.under_way(), "draining");
+    metrics.draining.set(1);
+    models.drain();
+    health.report(ServingStatus::NotServing).await;
+    // Long enough for those who are connected to hear of it.
+    tokio::time::sleep(within / 10).await;
+    while models.under_way() > 0 && Instant::now() < until {
+        tokio::time::sleep(TICK).await;
+    }
+    let unanswered = models.under_way();
+    match unanswered {
+        0 => info!("drained"),
+        _ => warn!(unanswered, "the time to drain is over"),
+    }
+    unanswered
+}
+
+/// Answers Prometheus for ever.
+async fn scrape(scrape: Scrape, listener: Listener) {
+    let server = tonic::transport::Server::builder().accept_http1(true);
+    if let Err(error) = server.serve_with_incoming(scrape, listener).await {
+        warn!(error = %Causes(&error), "metrics are no longer served");
+    }
+}
+
+/// Reads tokens again when they change, for ever.
+async fn refresh(tokens: Arc<Tokens>) {
+    loop {
+        tokio::time::sleep(REFRESH).await;
+        tokens.refresh();
     }
 }
 
@@ -350,23 +276,9 @@ fn start(
     Ok((Arc::new(served), ended))
 }
 
-fn routes(models: &Arc<Models>, health: &HealthReporter, message_bytes: usize) -> Routes {
+fn routes(models: &Arc<Models>, health: &Health, message_bytes: usize) -> Routes {
     let inference = GrpcInferenceServiceServer::from_arc(Arc::clone(models))
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(message_bytes);
-    let health = tonic_health::server::HealthService::from_health_reporter(health.clone());
-    let health = tonic_health::pb::health_server::HealthServer::new(health);
-    Routes::new(inference).add_service(health).prepare()
-}
-
-/// Says of the server and of every model whether requests are taken.
-async fn report(health: &HealthReporter, models: &Models, status: ServingStatus) {
-    for service in services(models) {
-        health.set_service_status(service, status).await;
-    }
-}
-
-/// What can be asked for its health.
-fn services(models: &Models) -> impl Iterator<Item = &str> {
-    ["", SERVICE_NAME].into_iter().chain(models.names())
+    Routes::new(inference).add_service(health.service()).prepare()
 }

@@ -11,29 +11,17 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep};
-use tonic::codegen::tokio_stream::Stream;
 use tonic::transport::server::Connected;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::metrics::{Lost, Metrics};
-
-/// How long accepting rests when the system has no room for connections.
-const REST: Duration = Duration::from_millis(50);
-
-/// Accepts connections.
-pub(super) struct Listener {
-    tcp: TcpListener,
-    seats: Arc<Seats>,
-    introduction: Duration,
-    rest: Option<Pin<Box<Sleep>>>,
-}
 
 /// All open connections.
 #[derive(Debug)]
@@ -73,42 +61,6 @@ pub(super) struct Connection {
     /// `None` once it has come.
     end: Option<oneshot::Receiver<Lost>>,
     introduction: Option<Pin<Box<Sleep>>>,
-}
-
-impl Listener {
-    pub(super) fn new(tcp: TcpListener, seats: Arc<Seats>, introduction: Duration) -> Self {
-        Self { tcp, seats, introduction, rest: None }
-    }
-}
-
-impl Stream for Listener {
-    type Item = io::Result<Connection>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        loop {
-            if let Some(rest) = &mut self.rest {
-                ready!(rest.as_mut().poll(context));
-                self.rest = None;
-            }
-            match ready!(self.tcp.poll_accept(context)) {
-                Ok((tcp, address)) => {
-                    let Some((seat, end)) = self.seats.take() else {
-                        debug!(%address, "connection closed: no room");
-                        continue;
-                    };
-                    // Small answers must not wait for more.
-                    let _slower = tcp.set_nodelay(true);
-                    let introduction = Some(Box::pin(sleep(self.introduction)));
-                    let peer = Peer { address, seat: Arc::new(seat) };
-                    return Poll::Ready(Some(Ok(Connection { tcp, peer, end: Some(end), introduction })));
-                }
-                Err(error) => {
-                    warn!(%error, "cannot accept connections");
-                    self.rest = Some(Box::pin(sleep(REST)));
-                }
-            }
-        }
-    }
 }
 
 impl Seats {
@@ -172,6 +124,20 @@ impl Peer {
 }
 
 impl Connection {
+    /// Gives `tcp` a seat. `None`: there is none.
+    pub(super) fn new(
+        tcp: TcpStream,
+        address: SocketAddr,
+        seats: &Arc<Seats>,
+        introduction: Duration,
+    ) -> Option<Self> {
+        let (seat, end) = seats.take()?;
+        // Small answers must not wait for more.
+        let _slower = tcp.set_nodelay(true);
+        let peer = Peer { address, seat: Arc::new(seat) };
+        Some(Self { tcp, peer, end: Some(end), introduction: Some(Box::pin(sleep(introduction))) })
+    }
+
     /// Fails when the connection is to end.
     fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         let Some(end) = &mut self.end else { return Err(io::ErrorKind::ConnectionAborted.into()) };

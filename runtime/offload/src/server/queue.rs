@@ -66,6 +66,8 @@ struct State {
     waiting: BinaryHeap<Reverse<Waiting>>,
     arrived: u64,
     closed: bool,
+    /// The model has found no request to take.
+    idle: bool,
     /// The model holds requests of a batch.
     busy: bool,
     /// A request has arrived while others waited or ran, since the last batch was taken.
@@ -140,7 +142,6 @@ impl Queue {
         let mut state = self.lock();
         state.busy = false;
         let mut room = self.limits.images;
-        let mut idle = false;
         loop {
             state.fill(batch, &mut room, self.limits.joins);
             if !batch.is_empty() {
@@ -149,11 +150,11 @@ impl Queue {
             if state.closed {
                 return false;
             }
-            idle = true;
+            state.idle = true;
             state = self.arrival.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.busy = true;
-        if idle && state.alone < ALONE {
+        if std::mem::take(&mut state.idle) && state.alone < ALONE {
             let until = Instant::now() + self.limits.delay;
             while room > 0 && !state.closed && state.waiting.is_empty() {
                 let left = until.saturating_duration_since(Instant::now());
@@ -356,14 +357,21 @@ mod tests {
         assert_eq!((take(&queue), take(&queue)), (vec![0], vec![1]));
     }
 
+    /// A model that takes one batch, and has found none yet.
+    fn idle(queue: &Arc<Queue>) -> thread::JoinHandle<Vec<u8>> {
+        let own = Arc::clone(queue);
+        let model = thread::spawn(move || take(&own));
+        while !queue.lock().idle {
+            thread::yield_now();
+        }
+        model
+    }
+
     #[test]
     fn an_idle_model_waits_for_company_until_the_batch_is_full() {
         let limits = Limits { images: 2, joins: true, delay: SOON, waiting: 8 };
         let (queue, deadline) = (Arc::new(Queue::new(limits)), Instant::now() + SOON);
-        let model = thread::spawn({
-            let queue = Arc::clone(&queue);
-            move || take(&queue)
-        });
+        let model = idle(&queue);
         let (first, _first) = job(0, 1, deadline);
         queue.push(first).unwrap();
         while queue.len() > 0 {
@@ -386,25 +394,34 @@ mod tests {
 
     #[test]
     fn company_that_never_comes_is_waited_for_no_more() {
-        let limits = Limits { images: 8, joins: true, delay: Duration::from_millis(50), waiting: 8 };
-        let queue = Arc::new(Queue::new(limits));
-        let one_by_one = |requests: u32| {
-            let began = Instant::now();
-            for _ in 0..requests {
-                let model = thread::spawn({
-                    let queue = Arc::clone(&queue);
-                    move || take(&queue)
-                });
-                // Long enough for the model to be idle.
-                thread::sleep(Duration::from_millis(2));
-                let (job, _answer) = job(0, 1, began + SOON);
-                queue.push(job).unwrap();
-                assert_eq!(model.join().unwrap(), [0]);
-            }
-            began.elapsed()
+        let began = Instant::now();
+        let one = |queue: &Arc<Queue>| {
+            let model = idle(queue);
+            let (job, _answer) = job(0, 1, began + SOON);
+            queue.push(job).unwrap();
+            assert_eq!(model.join().unwrap(), [0]);
         };
-        assert!(one_by_one(ALONE) >= limits.delay * (ALONE - 2), "at first it waits");
-        let later = one_by_one(40);
-        assert!(later < limits.delay * 20, "40 requests alone took {later:?}");
+        let limits = Limits { images: 8, joins: true, delay: Duration::ZERO, waiting: 8 };
+        let queue = Arc::new(Queue::new(limits));
+        (0..ALONE).for_each(|_| one(&queue));
+        assert_eq!(queue.lock().alone, ALONE);
+        let patient = Arc::new(Queue::new(Limits { delay: SOON, ..limits }));
+        patient.lock().alone = ALONE;
+        one(&patient);
+        assert!(began.elapsed() < SOON / 2, "it waited");
+    }
+
+    #[test]
+    fn one_that_comes_while_another_runs_is_company() {
+        let limits = Limits { images: 8, joins: true, delay: Duration::ZERO, waiting: 8 };
+        let (queue, deadline) = (Queue::new(limits), Instant::now() + SOON);
+        queue.lock().alone = ALONE;
+        let (first, _first) = job(0, 1, deadline);
+        let (second, _second) = job(1, 1, deadline);
+        queue.push(first).unwrap();
+        assert_eq!(take(&queue), [0]);
+        queue.push(second).unwrap();
+        assert_eq!(take(&queue), [1]);
+        assert_eq!(queue.lock().alone, 0);
     }
 }

@@ -15,11 +15,15 @@ use super::service::Models;
 /// Answers Prometheus.
 #[derive(Clone, Debug)]
 pub(super) struct Scrape {
-    pub(super) models: Arc<Models>,
-    pub(super) metrics: Arc<Metrics>,
+    models: Arc<Models>,
+    metrics: Arc<Metrics>,
 }
 
 impl Scrape {
+    pub(super) fn new(models: &Arc<Models>, metrics: &Arc<Metrics>) -> Self {
+        Self { models: Arc::clone(models), metrics: Arc::clone(metrics) }
+    }
+
     fn answer(&self, request: &Request<Body>) -> Response<Body> {
         let mut response = Response::new(Body::empty());
         match (request.method(), request.uri().path()) {

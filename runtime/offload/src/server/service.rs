@@ -74,6 +74,13 @@ impl Models {
         self.draining.store(true, Ordering::SeqCst);
     }
 
+    /// Lets the models' threads end when nobody waits for an answer.
+    pub(super) fn close(&self) {
+        for worker in self.workers() {
+            worker.queue.close();
+        }
+    }
+
     /// Requests for models that were taken and not answered yet.
     pub(super) fn under_way(&self) -> usize {
         self.under_way.load(Ordering::SeqCst)
@@ -133,7 +140,6 @@ impl Models {
             parameters: [(SERVER_US.to_owned(), spent)].into(),
             outputs: described,
             raw_output_contents: contents,
-            ..ModelInferResponse::default()
         })
     }
 }
@@ -144,9 +150,7 @@ fn size(tensors: &[Bytes]) -> u64 {
 
 impl Drop for Models {
     fn drop(&mut self) {
-        for worker in self.workers() {
-            worker.queue.close();
-        }
+        self.close();
     }
 }
 

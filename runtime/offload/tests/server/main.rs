@@ -6,6 +6,7 @@ mod access;
 mod answers;
 mod batching;
 mod draining;
+mod engines;
 mod hostile;
 mod mutations;
 mod observed;

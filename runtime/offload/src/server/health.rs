@@ -1,0 +1,40 @@
+//! `grpc.health.v1`, of the server and of every model.
+
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
+
+use super::service::Models;
+use crate::oip::grpc_inference_service_server::SERVICE_NAME;
+
+/// Tells whether requests are taken.
+pub(super) struct Health {
+    reporter: HealthReporter,
+    /// What can be asked for.
+    services: Vec<String>,
+}
+
+impl Health {
+    pub(super) fn of(models: &Models) -> Self {
+        let whole = ["", SERVICE_NAME].into_iter();
+        let services = whole.chain(models.names()).map(str::to_owned).collect();
+        Self { reporter: HealthReporter::new(), services }
+    }
+
+    pub(super) fn service(&self) -> HealthServer<HealthService> {
+        HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()))
+    }
+
+    pub(super) async fn report(&self, status: ServingStatus) {
+        for service in &self.services {
+            self.reporter.set_service_status(service, status).await;
+        }
+    }
+
+    /// Ends the streams of those who watch, who would never leave.
+    pub(super) async fn end(mut self) {
+        for service in &self.services {
+            self.reporter.clear_service_status(service).await;
+        }
+    }
+}
