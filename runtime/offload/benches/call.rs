@@ -6,7 +6,12 @@
 //! bare call sends a message that is there already and takes any answer; the client reads values, makes the message, watches the
 //! deadline and checks the answer. Prints medians and ratios as Markdown.
 
-#![expect(clippy::expect_used, clippy::print_stdout, reason = "a benchmark prints, and may fail anywhere")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a benchmark prints, and may fail anywhere"
+)]
 
 use std::any::Any;
 use std::rc::Rc;
