@@ -24,12 +24,13 @@ fn options() -> SplitOptions {
         name: None,
         force: false,
         gradients: false,
+        tails: None,
         verify: VerifyOptions::default(),
     }
 }
 
 fn bundle(model: &Path, folder: &Path) -> Bundle {
-    split(model, &folder.join("bundle"), &options(), None).unwrap().bundle
+    split(model, &folder.join("bundle"), &options(), &[]).unwrap().bundle
 }
 
 fn heads_of(case: &str) -> Vec<u64> {
@@ -91,7 +92,7 @@ fn a_network_of_one_exit_has_no_head_that_could_be_left_out() {
     let mut options = options();
     options.plan.exits = Choice { tensors: vec!["exit2".into()], single: true };
     let model = networks().join("residual.onnx");
-    let bundle = split(&model, &folder.path().join("bundle"), &options, None).unwrap().bundle;
+    let bundle = split(&model, &folder.path().join("bundle"), &options, &[]).unwrap().bundle;
     assert_eq!(heads::macs(&bundle).unwrap(), [] as [u64; 0]);
 }
 
