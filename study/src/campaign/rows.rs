@@ -130,7 +130,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rows.jsonl");
         let mut rows = Rows::open(&path).unwrap();
-        ["first", "second", "third"].map(|name| rows.push(row(name)).unwrap());
+        for name in ["first", "second", "third"] {
+            rows.push(row(name)).unwrap();
+        }
         let text = std::fs::read_to_string(&path).unwrap();
         let broken = text.replacen("second", "sec\"ond", 1);
         std::fs::write(&path, &broken).unwrap();
