@@ -22,7 +22,7 @@ pub enum HeadsError {
         /// The segment's file.
         path: PathBuf,
         /// Why not.
-        source: ShapeError,
+        source: Box<ShapeError>,
     },
     /// A segment's work cannot be counted.
     #[error("the work of {} cannot be counted", path.display())]
@@ -30,7 +30,7 @@ pub enum HeadsError {
         /// The segment's file.
         path: PathBuf,
         /// Why not.
-        source: MacsError,
+        source: Box<MacsError>,
     },
     /// A segment that is not counted as the manifest counts it: its parts would not add up.
     #[error("segment {segment} has {found} MACs, the manifest says {expected}")]
@@ -59,14 +59,10 @@ pub fn macs(bundle: &Bundle) -> Result<Vec<u64>, HeadsError> {
     for (number, segment) in segments.iter().enumerate().take(early) {
         let path = bundle.dir().join(&segment.file);
         let model = Model::read(&path)?;
-        let shapes = match shape::infer(&model) {
-            Ok(shapes) => shapes,
-            Err(source) => return Err(HeadsError::Shapes { path, source }),
-        };
-        let costs = match macs::count(&model, &shapes, Counting::Macs) {
-            Ok(costs) => costs,
-            Err(source) => return Err(HeadsError::Macs { path, source }),
-        };
+        let shapes = shape::infer(&model)
+            .map_err(|source| HeadsError::Shapes { path: path.clone(), source: Box::new(source) })?;
+        let costs = macs::count(&model, &shapes, Counting::Macs)
+            .map_err(|source| HeadsError::Macs { path, source: Box::new(source) })?;
         let (expected, found) = (segment.macs, costs.total().macs);
         if expected != found {
             return Err(HeadsError::Counted { segment: number, expected, found });

@@ -1,5 +1,5 @@
 //! Campaigns on the shipped network and tract: resumed, grown, refused.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at once")]
+#![expect(clippy::unwrap_used, reason = "a test may stop at once")]
 
 use std::error::Error as _;
 use std::fs;

@@ -32,8 +32,11 @@ pub(super) struct Plate {
     /// How much of that a set does.
     pub weight: fn(&Comparison<'_>) -> f64,
     /// Points of one run; none where there is nothing to draw.
-    pub points: Box<dyn Fn(&Comparison<'_>, Which) -> Vec<[f64; 2]>>,
+    pub points: Box<Draw>,
 }
+
+/// Points of one run of a comparison.
+type Draw = dyn Fn(&Comparison<'_>, Which) -> Vec<[f64; 2]>;
 
 /// Figures of one kind, gathered comparison by comparison.
 pub(super) struct Album {

@@ -214,6 +214,7 @@ impl Ledger {
                 text("policy", "Policy"),
                 text("images", "Images"),
                 count("exit", "Exit"),
+                text("advice", "Advice"),
                 count("reached", "Reached by"),
                 count("left", "Left by"),
                 percent("accuracy_left", "Accuracy of those"),
@@ -223,7 +224,6 @@ impl Ledger {
                 column("net_macs", "Net", Format::Decimals(0)),
                 measured("net_s", "Net time per image", Format::Seconds),
                 decimals("accuracy_without", "Accuracy gained without it", 4),
-                text("advice", "Advice"),
             ],
             rows: self.rows,
         }
@@ -250,6 +250,7 @@ fn row(comparison: &Comparison<'_>, images: &str, exit: usize, found: &Return) -
         word(given.policy_name),
         word(images),
         number(exit),
+        found.advice().map_or_else(|| absent(why), |advice| word(advice.text())),
         number(found.reached),
         number(found.left),
         known(found.accuracy_left, no_accuracy),
@@ -259,6 +260,5 @@ fn row(comparison: &Comparison<'_>, images: &str, exit: usize, found: &Return) -
         removal(|of| of.net_macs, UNKNOWN_HEAD),
         removal(|of| of.net_seconds, "latency by exit and by classifier was not measured"),
         removal(|of| of.accuracy, "no labels"),
-        found.advice().map_or_else(|| absent(why), |advice| word(advice.text())),
     ]
 }

@@ -262,6 +262,11 @@ impl Rates {
                 policies.push(&rate.policy);
             }
         }
+        // What happens to dynamic networks first.
+        let to = |policy: &&str| {
+            self.0.iter().filter(|rate| rate.policy == **policy).map(|rate| rate.direction).min()
+        };
+        policies.sort_by_key(to);
         let mut slugs = Slugs::default();
         policies.into_iter().map(|policy| self.figure(policy, &slugs.of(policy))).collect()
     }

@@ -77,10 +77,10 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
-/// `c`, or the replacement character where neither XML nor HTML may hold it.
+/// `c`, or the replacement character where neither XML nor HTML may hold it, and where it would turn the words around it.
 pub fn legal(c: char) -> char {
-    let illegal =
-        (c.is_control() && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{fffe}' | '\u{ffff}');
+    let illegal = (c.is_control() && !matches!(c, '\t' | '\n' | '\r'))
+        || matches!(c, '\u{fffe}' | '\u{ffff}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     if illegal { char::REPLACEMENT_CHARACTER } else { c }
 }
 
@@ -106,5 +106,6 @@ mod tests {
     #[test]
     fn markup_and_control_characters_cannot_leave_the_text() {
         assert_eq!(escape("</text><script>\"&\u{0}"), "&lt;/text&gt;&lt;script&gt;&quot;&amp;\u{fffd}");
+        assert_eq!(escape("\u{202e}tpircs\u{2066}"), "\u{fffd}tpircs\u{fffd}");
     }
 }

@@ -22,8 +22,8 @@ pub struct Layout<'a> {
     pub leading: usize,
     /// What all rows share, by the column's head.
     pub shared: Vec<String>,
-    /// Columns that nothing was measured of, by reason.
-    pub absent: Vec<(Vec<&'a str>, &'a str)>,
+    /// Columns that nothing was measured of, by reasons.
+    pub absent: Vec<(Vec<&'a str>, Vec<&'a str>)>,
     /// Why single cells have nothing, as numbered.
     pub reasons: Vec<&'a str>,
 }
@@ -48,15 +48,18 @@ impl<'a> Layout<'a> {
     /// The layout of `table`.
     pub fn new(table: &'a Table) -> Self {
         let many = table.rows.len() > FEW;
-        let (mut shared, mut absent, mut beside) = (Vec::new(), Vec::<(Vec<&str>, &str)>::new(), Vec::new());
+        let (mut shared, mut beside) = (Vec::new(), Vec::new());
+        let mut absent: Vec<(Vec<&str>, Vec<&str>)> = Vec::new();
         for (index, column) in table.columns.iter().enumerate() {
-            match only(table, index) {
-                Some(Cell::NotMeasured(why)) => {
-                    match absent.iter_mut().find(|(_, reason)| *reason == why.as_str()) {
-                        Some((heads, _)) => heads.push(&column.head),
-                        None => absent.push((vec![&column.head], why)),
-                    }
+            let why = reasons(table, &[index]);
+            if !why.is_empty() && cells(table, index).all(|cell| matches!(cell, Cell::NotMeasured(_))) {
+                match absent.iter_mut().find(|(_, reasons)| *reasons == why) {
+                    Some((heads, _)) => heads.push(&column.head),
+                    None => absent.push((vec![&column.head], why)),
                 }
+                continue;
+            }
+            match only(table, index) {
                 Some(Cell::Text(text)) if many => shared.push(format!("{} {text}", column.head)),
                 Some(Cell::Number(value)) if many && column.format == Format::Count => {
                     let value = Shown::new(column.format, *value).text(*value);
@@ -75,17 +78,8 @@ impl<'a> Layout<'a> {
         });
         let heads = heads.count().min(beside.len().saturating_sub(1));
         let plans = beside.split_off(heads);
-        let kept = |index: &usize| plans.iter().any(|plan: &Plan<'_>| plan.index == *index);
-        let mut reasons: Vec<&str> = Vec::new();
-        for row in &table.rows {
-            for (_, cell) in row.iter().enumerate().filter(|(index, _)| kept(index)) {
-                if let Cell::NotMeasured(why) = cell
-                    && !reasons.contains(&why.as_str())
-                {
-                    reasons.push(why);
-                }
-            }
-        }
+        let kept: Vec<usize> = plans.iter().map(|plan| plan.index).collect();
+        let reasons = reasons(table, &kept);
         let heads: Vec<usize> = beside.iter().map(|plan| plan.index).collect();
         Self { leading: leading - heads.len().min(leading), heads, plans, shared, absent, reasons }
     }
@@ -98,11 +92,28 @@ impl<'a> Layout<'a> {
     }
 }
 
+fn cells(table: &Table, index: usize) -> impl Iterator<Item = &Cell> {
+    table.rows.iter().filter_map(move |row| row.get(index))
+}
+
 /// The cell of a column that has the same in every row.
 fn only(table: &Table, index: usize) -> Option<&Cell> {
-    let mut cells = table.rows.iter().map(|row| row.get(index));
-    let first = cells.next()??;
-    cells.all(|cell| cell == Some(first)).then_some(first)
+    let mut cells = cells(table, index);
+    let first = cells.next()?;
+    cells.all(|cell| cell == first).then_some(first)
+}
+
+/// Why cells of some columns have nothing, each reason once, row by row.
+fn reasons<'a>(table: &'a Table, columns: &[usize]) -> Vec<&'a str> {
+    let mut reasons: Vec<&str> = Vec::new();
+    for cell in table.rows.iter().flat_map(|row| columns.iter().filter_map(|index| row.get(*index))) {
+        if let Cell::NotMeasured(why) = cell
+            && !reasons.contains(&why.as_str())
+        {
+            reasons.push(why);
+        }
+    }
+    reasons
 }
 
 /// By column and row: how many rows the word there names, 0 where it is named above already. A run of one column lies
@@ -126,7 +137,7 @@ pub fn runs(rows: &[Vec<Cell>], columns: &[usize]) -> Vec<Vec<usize>> {
 }
 
 fn plan<'a>(table: &Table, index: usize, column: &'a Column) -> Plan<'a> {
-    let cells = || table.rows.iter().filter_map(move |row| row.get(index));
+    let cells = || cells(table, index);
     let largest = cells().filter_map(value).map(f64::abs).fold(0.0, f64::max);
     let intervals = cells().any(|cell| matches!(cell, Cell::Interval { .. }));
     // A column of words with an odd cell in it is laid out cell by cell.
@@ -209,7 +220,7 @@ mod tests {
         let table = table(rows(20));
         let layout = Layout::new(&table);
         assert_eq!(layout.shared, ["images 100"]);
-        assert_eq!(layout.absent, [(vec!["energy"], "no meter")]);
+        assert_eq!(layout.absent, [(vec!["energy"], vec!["no meter"])]);
         let beside: Vec<_> = layout.plans.iter().map(|plan| plan.column.name.as_str()).collect();
         assert_eq!((layout.heads.as_slice(), beside), ([0].as_slice(), vec!["set", "policy", "accuracy"]));
         assert_eq!((layout.leading, layout.reasons.len()), (2, 0));

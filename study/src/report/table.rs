@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::layout::{Layout, Plan, runs};
-use crate::findings::{Cell, Table};
+use crate::findings::{Cell, Format, Table};
 
 /// `table` with its head, without title and caption.
 pub fn table(table: &Table) -> Markup {
@@ -96,7 +96,7 @@ fn show(cell: &Cell, plan: &Plan<'_>, reasons: &[&str]) -> Markup {
         },
         Cell::NotMeasured(why) => {
             let note = reasons.iter().position(|reason| reason == why).map_or(0, |at| at + 1);
-            html! { td.none colspan=[wide] { "–" sup { (note) } } }
+            html! { td.none .t[plan.column.format == Format::Text] colspan=[wide] { "–" sup { (note) } } }
         }
     }
 }
@@ -116,7 +116,7 @@ fn notes(table: &Table, layout: &Layout<'_>) -> Markup {
             }
         }
         @for (heads, why) in &layout.absent {
-            p.notes { "Not measured in any row: " (heads.join("; ")) ". Reason: " (why) "." }
+            p.notes { "Not measured in any row: " (heads.join("; ")) ". Reason: " (why.join("; ")) "." }
         }
         @if !measured.is_empty() {
             p.notes { "Measured, so different in another run: " (measured.join("; ")) "." }
