@@ -12,6 +12,8 @@ mod data;
 mod demo;
 mod doctor;
 #[cfg(feature = "full")]
+mod export;
+#[cfg(feature = "full")]
 mod inspect;
 mod prepare;
 #[cfg(feature = "full")]
@@ -37,6 +39,9 @@ pub enum Command {
     Split(split::Split),
     #[cfg(feature = "full")]
     Verify(verify::Verify),
+    #[cfg(feature = "full")]
+    #[command(subcommand)]
+    Export(export::Export),
     Prepare(prepare::Prepare),
     Run(run::Run),
     Calibrate(calibrate::Calibrate),
@@ -70,6 +75,8 @@ impl Command {
             Self::Split(command) => command.run(),
             #[cfg(feature = "full")]
             Self::Verify(command) => command.run(),
+            #[cfg(feature = "full")]
+            Self::Export(command) => command.run(),
             Self::Prepare(command) => command.run(),
             Self::Run(command) => command.run(),
             Self::Calibrate(command) => command.run(),
