@@ -77,7 +77,7 @@ impl TailVerification {
 /// through each of its tails, and asks every tail its canary.
 ///
 /// # Errors
-/// `Bundle` for tails that were changed, `TailNotFinite` for one that gives no numbers, `Canary` for a canary that
+/// `Bundle` for tails that were changed, `TailNotFinite` for one that gives no numbers, `Data` for a canary that
 /// cannot be read, or an engine's error.
 pub fn verify(
     bundle: &Bundle,
