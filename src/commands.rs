@@ -12,6 +12,8 @@ mod data;
 mod demo;
 mod doctor;
 #[cfg(feature = "full")]
+mod export;
+#[cfg(feature = "full")]
 mod inspect;
 mod prepare;
 #[cfg(feature = "full")]
@@ -38,6 +40,9 @@ pub enum Command {
     Split(split::Split),
     #[cfg(feature = "full")]
     Verify(verify::Verify),
+    #[cfg(feature = "full")]
+    #[command(subcommand)]
+    Export(export::Export),
     Prepare(prepare::Prepare),
     Run(run::Run),
     Serve(serve::Serve),
@@ -72,6 +77,8 @@ impl Command {
             Self::Split(command) => command.run(),
             #[cfg(feature = "full")]
             Self::Verify(command) => command.run(),
+            #[cfg(feature = "full")]
+            Self::Export(command) => command.run(),
             Self::Prepare(command) => command.run(),
             Self::Run(command) => command.run(),
             Self::Serve(command) => command.run(),

@@ -135,12 +135,14 @@ pub enum ExportError {
         found: usize,
     },
     /// The target is there.
-    #[error("{} exists{}", path.display(), if *bundle { "" } else { " and is not a bundle" })]
+    #[error("{} exists{}", path.display(), if *replaceable { String::new() } else { format!(" and is not {kind}") })]
     Exists {
         /// The target.
         path: PathBuf,
-        /// Whether it is a bundle, which may be replaced on request.
-        bundle: bool,
+        /// What was to be written there: `a bundle`.
+        kind: &'static str,
+        /// Whether what is there is one too, which may be replaced on request.
+        replaceable: bool,
     },
     /// The target is a file.
     #[error("{} is a file, expected a folder to create", path.display())]
@@ -202,6 +204,14 @@ pub enum ExportError {
     /// Tails without an engine that asks them.
     #[error("tails are answered by an engine before they are written, and none was given")]
     NoEngine,
+    /// A bundle without the tails that are to be served.
+    #[error("{} has no tails{}", dir.display(), wire.map_or(String::new(), |wire| format!(" for wire form {wire}")))]
+    NoTails {
+        /// The bundle.
+        dir: PathBuf,
+        /// The form asked for, `None` for any.
+        wire: Option<Wire>,
+    },
     /// Segments that should make a tail do not fit together.
     #[error("the segments cannot be put together")]
     Fuse(#[from] offramp_graph::FuseError),

@@ -10,7 +10,7 @@ use offramp_runtime::backend::{Backend, BackendError, Description};
 
 use crate::gradient::proof::{self, GradientVerification};
 use crate::plan::{Plan, PlannedPart};
-use crate::staging::Staging;
+use crate::staging::{self, Staging};
 use crate::tails::proof::TailVerification;
 use crate::tails::{Agreement, TailOptions};
 use crate::verify::{self, Verification, VerifyOptions};
@@ -75,7 +75,7 @@ pub fn split(
     if options.tails.is_some() && backends.is_empty() {
         return Err(ExportError::NoEngine);
     }
-    let staging = Staging::new(target, options.force)?;
+    let staging = Staging::new(target, options.force, &staging::BUNDLE)?;
     let plan = plan::plan(model, &options.plan)?;
     let extras = if options.gradients { write_gradients(&plan, staging.path()) } else { Ok(Vec::new()) };
     let extras = extras.map_err(|error| staging.tell(error))?;

@@ -16,14 +16,34 @@ pub struct Staging {
     target: PathBuf,
 }
 
+/// What a folder is, as far as it may be replaced by another of its kind.
+pub struct Kind {
+    /// What errors call it: `a bundle`.
+    pub name: &'static str,
+    /// Whether the folder, which holds entries of these names, is one and nothing else; anything else in it is
+    /// somebody's work.
+    pub is: fn(&Path, &[String]) -> bool,
+}
+
+/// A bundle.
+pub const BUNDLE: Kind = Kind {
+    name: "a bundle",
+    is: |folder, names| {
+        Bundle::open(folder).is_ok() && names.iter().all(|name| PARTS.iter().any(|part| name == part))
+    },
+};
+
+/// What a bundle may hold.
+const PARTS: [&str; 7] = ["manifest.json", "segments", "tails", "wire", "gradient", "policies", ".prepared"];
+
 impl Staging {
-    /// Starts building what will be `target`. A bundle that is there is replaced at the end if `force` is set;
-    /// any other folder with something in it never is.
+    /// Starts building what will be `target`. What is there is replaced at the end if `force` is set and it is of this
+    /// `kind`; any other folder with something in it never is.
     ///
     /// # Errors
     /// `Exists` for a target that may not be replaced, `NotAFolder` for a file, `Write` when the parent cannot be written.
-    pub fn new(target: &Path, force: bool) -> Result<Self, ExportError> {
-        refuse_existing(target, force)?;
+    pub fn new(target: &Path, force: bool, kind: &Kind) -> Result<Self, ExportError> {
+        refuse_existing(target, force, kind)?;
         let failed = |source| ExportError::Write { path: target.to_owned(), source };
         if let Some(parent) = target.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             fs::create_dir_all(parent).map_err(failed)?;
@@ -66,10 +86,7 @@ impl Staging {
     }
 }
 
-/// What a bundle may hold; a folder with anything else in it is somebody's work.
-const PARTS: [&str; 7] = ["manifest.json", "segments", "tails", "wire", "gradient", "policies", ".prepared"];
-
-fn refuse_existing(target: &Path, force: bool) -> Result<(), ExportError> {
+fn refuse_existing(target: &Path, force: bool, kind: &Kind) -> Result<(), ExportError> {
     let entries = match fs::read_dir(target) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -78,13 +95,13 @@ fn refuse_existing(target: &Path, force: bool) -> Result<(), ExportError> {
         }
         Err(source) => return Err(ExportError::Write { path: target.to_owned(), source }),
     };
-    let names: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.file_name())).collect();
-    let bundle =
-        Bundle::open(target).is_ok() && names.iter().all(|name| PARTS.iter().any(|part| name == part));
-    if names.is_empty() || (bundle && force) {
+    let names = entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()));
+    let names: Vec<String> = names.collect();
+    let replaceable = !names.is_empty() && (kind.is)(target, &names);
+    if names.is_empty() || (replaceable && force) {
         return Ok(());
     }
-    Err(ExportError::Exists { path: target.to_owned(), bundle })
+    Err(ExportError::Exists { path: target.to_owned(), kind: kind.name, replaceable })
 }
 
 fn sync(folder: &Path) -> io::Result<()> {
@@ -106,7 +123,7 @@ mod tests {
     #[test]
     fn an_unfinished_folder_leaves_nothing() {
         let home = tempfile::tempdir().unwrap();
-        let staging = Staging::new(&home.path().join("bundle"), false).unwrap();
+        let staging = Staging::new(&home.path().join("bundle"), false, &BUNDLE).unwrap();
         fs::write(staging.path().join("half"), "x").unwrap();
         drop(staging);
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
@@ -118,14 +135,15 @@ mod tests {
         let target = home.path().join("bundle");
         fs::create_dir(&target).unwrap();
         fs::write(target.join("manifest.json"), "{}").unwrap();
-        assert!(matches!(Staging::new(&target, true), Err(ExportError::Exists { bundle: false, .. })));
+        let refused = Staging::new(&target, true, &BUNDLE).err();
+        assert!(matches!(refused, Some(ExportError::Exists { replaceable: false, .. })));
     }
 
     #[test]
     fn errors_name_the_folder_that_was_asked_for() {
         let home = tempfile::tempdir().unwrap();
         let target = home.path().join("bundle");
-        let staging = Staging::new(&target, false).unwrap();
+        let staging = Staging::new(&target, false, &BUNDLE).unwrap();
         let inside = staging.path().join("segments/0.onnx");
         let source = || io::Error::from(io::ErrorKind::StorageFull);
         for error in [
@@ -141,7 +159,7 @@ mod tests {
     fn a_file_in_the_way_is_told_as_one() {
         let file = tempfile::NamedTempFile::new().unwrap();
         for force in [false, true] {
-            let refused = Staging::new(file.path(), force).err().map(|error| error.to_string());
+            let refused = Staging::new(file.path(), force, &BUNDLE).err().map(|error| error.to_string());
             let expected = format!("{} is a file, expected a folder to create", file.path().display());
             assert_eq!(refused, Some(expected));
         }
@@ -152,7 +170,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let target = home.path().join("bundle");
         fs::create_dir(&target).unwrap();
-        let staging = Staging::new(&target, false).unwrap();
+        let staging = Staging::new(&target, false, &BUNDLE).unwrap();
         fs::write(staging.path().join("new"), "x").unwrap();
         staging.publish().unwrap();
         assert!(target.join("new").is_file());

@@ -67,7 +67,7 @@ pub(crate) struct Tails {
 ///
 /// # Errors
 /// `NoCut`; `Fuse` when segments do not fit together; an engine's error; `Write`; for tails that take bytes also
-/// `Data`, `Feed`, `FewImages`, `Range` and `NotFinite`.
+/// `Data`, `Feed`, `FewImages`, `Range` and `TailNotFinite`.
 pub(crate) fn write(
     plan: &Plan,
     bundle: &Bundle,

@@ -92,6 +92,14 @@ impl Tail {
         self.inputs.iter().map(|spec| spec.bytes_per_image() as u64).sum()
     }
 
+    /// Whether requests may be joined and split along the first axis of all tensors: images lie along it, and along no other.
+    pub fn is_batched(&self) -> bool {
+        let batched = |spec: &TensorSpec| {
+            spec.shape.first() == Some(&None) && spec.shape.iter().skip(1).all(Option::is_some)
+        };
+        self.inputs.iter().chain(&self.outputs).all(batched)
+    }
+
     /// All its files with their digests.
     pub fn files(&self) -> impl Iterator<Item = (&str, Sha256)> {
         let beside = self.data.iter().chain([&self.canary]).chain(&self.encoder);

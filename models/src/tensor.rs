@@ -66,6 +66,27 @@ impl DType {
             Self::Bool => "bool",
         }
     }
+
+    /// The name that the Open Inference Protocol uses, `FP32` say; `BF16` is Triton's.
+    ///
+    /// Source: "Tensor Data Types", kserve/open-inference-protocol, `specification/protocol/inference_rest.md`.
+    pub const fn datatype(self) -> &'static str {
+        match self {
+            Self::Float32 => "FP32",
+            Self::Float16 => "FP16",
+            Self::Float64 => "FP64",
+            Self::BFloat16 => "BF16",
+            Self::Uint8 => "UINT8",
+            Self::Int8 => "INT8",
+            Self::Int16 => "INT16",
+            Self::Uint16 => "UINT16",
+            Self::Int32 => "INT32",
+            Self::Uint32 => "UINT32",
+            Self::Int64 => "INT64",
+            Self::Uint64 => "UINT64",
+            Self::Bool => "BOOL",
+        }
+    }
 }
 
 impl fmt::Display for DType {

@@ -202,7 +202,7 @@ fn not_proved(written: &Written) -> Vec<serde_json::Value> {
 }
 
 /// What a server is to be given, and what each image costs on the way there.
-fn tail_table(tails: &[Tail]) -> String {
+pub fn tail_table(tails: &[Tail]) -> String {
     let width = tails.iter().map(|tail| tail.name.len()).max().unwrap_or(0);
     let row = |tail: &Tail| format!("  {:width$}  {:>9} bytes per image", tail.name, tail.bytes_per_image());
     tails.iter().map(row).collect::<Vec<_>>().join("\n")
@@ -269,8 +269,13 @@ pub fn explain(error: ExportError) -> anyhow::Error {
         ExportError::UnknownExit { .. } => {
             "--exit takes a tensor's name as it is in the file; without --exit every output is an exit"
         }
-        ExportError::Exists { bundle: true, .. } => "--force replaces the bundle",
-        ExportError::Exists { bundle: false, .. } => "choose another folder: only bundles are replaced",
+        ExportError::Exists { replaceable: true, .. } => "--force replaces it",
+        ExportError::Exists { replaceable: false, .. } => {
+            "choose another folder: only what offramp wrote of the same kind is replaced"
+        }
+        ExportError::NoTails { .. } => {
+            "`offramp split --tails` writes them; for u8 also --wire u8 --wire-data DATA"
+        }
         ExportError::Proof { .. } | ExportError::ForwardProof { .. } | ExportError::TailProof { .. } => {
             "nothing was written; --tolerance allows more"
         }

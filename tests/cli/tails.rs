@@ -100,3 +100,42 @@ fn flags_of_tails_that_make_no_sense_are_usage_errors() {
         assert!(!out.exists(), "{flags:?} wrote something");
     }
 }
+
+#[test]
+fn an_export_says_what_it_wrote_and_refuses_with_a_hint() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bundle, model) = (folder.path().join("bundle"), root().join("models/zoo/shapes-sdn.onnx"));
+    json(&["split", text(&model), "-o", text(&bundle), "--backend", "tract", "--tails", "0,2", "--json"]);
+    let models = folder.path().join("models");
+    let triton = ["export", "triton", text(&bundle), text(&models)];
+    let told = json(&[&triton[..], &["--max-batch", "8", "--queue", "5", "--json"]].concat());
+    assert_eq!((&told["server"], told["tails"].as_array().unwrap().len()), (&"triton".into(), 2));
+    let name = told["tails"][1]["name"].as_str().unwrap();
+    let config = std::fs::read_to_string(models.join(name).join("config.pbtxt")).unwrap();
+    assert!(config.contains("max_batch_size: 8") && config.contains("max_queue_size: 5"), "{config}");
+    assert!(config.contains("platform: \"onnxruntime_onnx\""), "{config}");
+
+    let (status, message) = refusal(&triton);
+    assert_eq!(status, 1);
+    assert!(message.contains("exists") && message.contains("--force replaces it"), "{message}");
+    json(&[&triton[..], &["--platform", "python", "--force", "--json"]].concat());
+    assert!(models.join(name).join("1/model.py").is_file());
+    let (status, message) = refusal(&[&triton[..], &["--force", "--wire", "u8"]].concat());
+    assert_eq!(status, 1);
+    assert!(message.contains("no tails for wire form u8") && message.contains("--wire-data"), "{message}");
+    for (flags, expected) in [
+        (["--max-batch", "0"], "1 or more"),
+        (["--queue", "x"], "1 or more"),
+        (["--wire", "f16"], "f32 or u8"),
+    ] {
+        let (status, message) = refusal(&[&triton[..], &flags].concat());
+        assert_eq!(status, 2, "{message}");
+        assert!(message.contains(expected), "{message}");
+    }
+    for server in ["mlserver", "kserve"] {
+        let target = folder.path().join(server);
+        let told = json(&["export", server, text(&bundle), text(&target), "--json"]);
+        assert_eq!(told["server"], server);
+        assert!(target.join(name).join("model.onnx").is_file());
+    }
+}

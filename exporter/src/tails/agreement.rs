@@ -33,8 +33,8 @@ pub struct Agreement {
 /// Runs all pictures of `data` through the segments of `bundle` and through each of its tails that takes bytes.
 ///
 /// # Errors
-/// `Bundle` for tails that were changed; `Data`, `Feed` and `FewImages` for pictures that cannot be run; `NotFinite` for
-/// logits that are no numbers; an engine's error.
+/// `Bundle` for tails that were changed; `Data`, `Feed` and `FewImages` for pictures that cannot be run; `Range` and
+/// `TailNotFinite` for logits that are no numbers; an engine's error.
 pub fn agreements(
     bundle: &Bundle,
     backend: &dyn Backend,
@@ -105,12 +105,12 @@ impl Subject<'_> {
         pictures: &Pictures,
         expected: &[usize],
     ) -> Result<Agreement, ExportError> {
-        let last = manifest.exits.len().saturating_sub(1);
         let mut same = 0;
         let images = pictures.each(manifest, |first, images, batch| {
             let passed = segments.run(images, batch, self.cut)?;
             let logits = self.tail.logits(&self.encoder.run(&passed, batch)?, batch)?;
-            let labels = labels(&logits, manifest, last)?;
+            let no_number = |_| ExportError::TailNotFinite { cut: self.cut, wire: Wire::U8 };
+            let labels = labels(&logits, manifest.classes.count).map_err(no_number)?;
             same += labels.iter().zip(&expected[first..]).filter(|(a, b)| a == b).count();
             Ok(())
         })?;

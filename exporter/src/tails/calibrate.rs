@@ -69,7 +69,7 @@ impl Calibration {
     /// Runs all pictures through all segments and notes the lowest and highest value of each of `tensors`.
     ///
     /// # Errors
-    /// `Range` for a tensor, and `NotFinite` for a network, that gives no numbers.
+    /// `Range` for a tensor, logits included, that is no number.
     pub(super) fn run(
         segments: &Composition,
         pictures: &Pictures,
@@ -85,7 +85,13 @@ impl Calibration {
                 found.widen(&spec.name, &composition::floats(&value)?, first)?;
             }
             let last = manifest.exits.len().saturating_sub(1);
-            found.labels.extend(labels(&passed.logits_from(last)?, manifest, last)?);
+            let logits = passed.logits_from(last)?;
+            let no_number = |value| ExportError::Range {
+                tensor: manifest.exits.last().map(|exit| exit.logits.clone()).unwrap_or_default(),
+                found: value,
+                first,
+            };
+            found.labels.extend(labels(&logits, manifest.classes.count).map_err(no_number)?);
             Ok(())
         })?;
         Ok(found)
@@ -106,17 +112,12 @@ impl Calibration {
     }
 }
 
-/// By picture, the label of the last of `logits`, which are those of `exit`.
-pub(super) fn labels(
-    logits: &[Vec<f32>],
-    manifest: &Manifest,
-    exit: usize,
-) -> Result<Vec<usize>, ExportError> {
+/// By picture, the label that the last of `logits` gives, the lowest of equals; an error is a logit that is no number.
+pub(super) fn labels(logits: &[Vec<f32>], classes: usize) -> Result<Vec<usize>, f32> {
     let last = logits.last().map(Vec::as_slice).unwrap_or_default();
-    let label = |row: &[f32]| {
-        let bad = || row.iter().copied().find(|logit| !logit.is_finite()).unwrap_or(f32::NAN);
-        let prediction = Prediction::of(exit, row).map_err(|_| ExportError::NotFinite { exit, found: bad() });
-        prediction.map(|prediction| prediction.label())
+    let label = |row: &[f32]| match Prediction::of(0, row) {
+        Ok(prediction) => Ok(prediction.label()),
+        Err(refused) => Err(refused.found),
     };
-    last.chunks_exact(manifest.classes.count).map(label).collect()
+    last.chunks_exact(classes).map(label).collect()
 }

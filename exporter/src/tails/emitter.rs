@@ -7,7 +7,7 @@ use offramp_graph::ir::{Attribute, ElementType, Graph, Initializer, Node, Tensor
 use offramp_models::DType;
 
 /// The oldest operator set with `QuantizeLinear` and `DequantizeLinear`.
-const QUANTISING: i64 = 10;
+pub(super) const QUANTISING: i64 = 10;
 
 /// Nodes and constants so far, in order.
 pub(super) struct Emitter {
@@ -22,11 +22,6 @@ impl Emitter {
     pub(super) fn new<'n>(opset: i64, taken: impl Iterator<Item = &'n str>) -> Self {
         let taken = taken.map(str::to_owned).collect();
         Self { nodes: Vec::new(), constants: Vec::new(), taken, opset }
-    }
-
-    /// The operator set of `model`, or the oldest that quantises.
-    pub(super) fn quantising(model: &Model) -> i64 {
-        QUANTISING.max(opset_of(model))
     }
 
     /// Whether the operator set has operators that quantise.

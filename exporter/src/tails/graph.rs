@@ -4,7 +4,7 @@ use offramp_graph::ir::ValueInfo;
 use offramp_graph::{FuseError, Model, fuse};
 use offramp_models::{DType, Manifest, TensorSpec, Wire};
 
-use super::emitter::{Emitter, opset_of};
+use super::emitter::{Emitter, QUANTISING, opset_of};
 use super::quantisation::Quantisation;
 use crate::plan::value_info;
 
@@ -45,7 +45,7 @@ pub(super) fn decoding(tail: &Model, cut: &[Coded]) -> Result<Model, FuseError> 
 
 /// What makes bytes of the tensors of `cut`, in their order; otherwise of the making of `like`.
 pub(super) fn encoder(like: &Model, cut: &[Coded]) -> Model {
-    let mut emitter = Emitter::new(Emitter::quantising(like), names(cut));
+    let mut emitter = Emitter::new(QUANTISING.max(opset_of(like)), names(cut));
     let mut outputs = Vec::new();
     for (spec, quantisation) in cut {
         let name = emitter.fresh(&format!("{}.{}", spec.name, Wire::U8));

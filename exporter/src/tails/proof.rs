@@ -77,7 +77,7 @@ impl TailVerification {
 /// through each of its tails, and asks every tail its canary.
 ///
 /// # Errors
-/// `Bundle` for tails that were changed, `TailNotFinite` for one that gives no numbers, `Canary` for a canary that
+/// `Bundle` for tails that were changed, `TailNotFinite` for one that gives no numbers, `Data` for a canary that
 /// cannot be read, or an engine's error.
 pub fn verify(
     bundle: &Bundle,
@@ -85,6 +85,10 @@ pub fn verify(
     options: &VerifyOptions,
 ) -> Result<TailVerification, ExportError> {
     let tails = bundle.tails()?;
+    let (description, tolerance) = (backend.describe(), options.tolerance);
+    if tails.is_empty() {
+        return Ok(TailVerification { backend: description, images: 0, tolerance, tails: Vec::new() });
+    }
     let segments = Composition::new(bundle, backend, options.threads)?;
     let input = &bundle.manifest().input;
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
@@ -97,7 +101,7 @@ pub fn verify(
     let images = rounds.iter().map(|(batch, _)| batch).sum();
     let prove = |tail: &Tail| prove(bundle, tail, backend, options, &rounds);
     let tails = tails.iter().map(prove).collect::<Result<_, _>>()?;
-    Ok(TailVerification { backend: backend.describe(), images, tolerance: options.tolerance, tails })
+    Ok(TailVerification { backend: description, images, tolerance, tails })
 }
 
 fn prove(

@@ -1,4 +1,4 @@
-//! Tails that take bytes: how tensors become bytes, and what that does to the network's answers.
+//! Tails that take bytes, the device's ends of their cuts, and their canaries.
 
 use std::path::Path;
 
@@ -29,8 +29,8 @@ pub(super) struct Workshop<'a> {
 /// Writes tails that take bytes for the float32 `tails`, and the device's ends of their cuts, calibrated on `data`.
 ///
 /// # Errors
-/// `Data`, `Feed` and `FewImages` for pictures that cannot be
-/// run; `Range` and `NotFinite` for a network that gives no numbers on them.
+/// `Data`, `Feed` and `FewImages` for pictures that cannot be run; `Range` and `TailNotFinite` for a network that gives
+/// no numbers on them.
 pub(super) fn write(
     shop: &Workshop<'_>,
     tails: &[(usize, Model)],
