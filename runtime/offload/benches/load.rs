@@ -13,11 +13,11 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use offramp_offload::oip::RETRY_AFTER_MS;
 use offramp_offload::oip::grpc_inference_service_client::GrpcInferenceServiceClient;
 use offramp_offload::oip::model_infer_request::InferInputTensor;
 use offramp_offload::oip::model_metadata_response::TensorMetadata;
 use offramp_offload::oip::{ModelInferRequest, ModelMetadataRequest};
-use offramp_offload::server::RETRY_AFTER_MS;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tokio::task::JoinSet;
