@@ -6,6 +6,7 @@ use std::io;
 use offramp_exporter::ExportError;
 use offramp_models::BundleError;
 use offramp_models::dataset::DataError;
+use offramp_offload::client::ConfigError;
 use offramp_offload::server::{ModelError, ServeError, TokenError};
 use offramp_runtime::backend::{BackendError, LibraryError};
 use offramp_runtime::calibrate::CalibrateError;
@@ -134,6 +135,9 @@ fn find_hint(error: &anyhow::Error) -> Option<String> {
                 .to_owned(),
         );
     }
+    if let Some(error) = error.downcast_ref::<ConfigError>() {
+        return client_hint(error).map(str::to_owned);
+    }
     if let Some(error) = error.downcast_ref::<ServeError>() {
         return serve_hint(error).map(str::to_owned);
     }
@@ -150,6 +154,19 @@ fn find_hint(error: &anyhow::Error) -> Option<String> {
         _ => return None,
     };
     Some(advice.to_owned())
+}
+
+fn client_hint(error: &ConfigError) -> Option<&'static str> {
+    Some(match error {
+        ConfigError::NoCa { .. } => {
+            "--ca names a PEM file with the certificate of who vouches for the server"
+        }
+        ConfigError::NoCertificate { .. } | ConfigError::Tls { .. } => {
+            "--ca, --cert and --key take PEM files"
+        }
+        ConfigError::Token { .. } => "--token-file holds one token and nothing else",
+        _ => return None,
+    })
 }
 
 fn serve_hint(error: &ServeError) -> Option<&'static str> {

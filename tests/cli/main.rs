@@ -5,6 +5,7 @@
 mod attack;
 mod hostile;
 mod messages;
+mod offload;
 mod tails;
 mod workflow;
 
