@@ -26,7 +26,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
 use offramp_runtime::backend::Value;
 use offramp_runtime::remote::{Answered, Cut, Pending, Placement, Remote};
 use rand::{Rng, SeedableRng};
@@ -62,8 +61,6 @@ pub struct Client {
     candidates: Vec<Candidate>,
     envelopes: Vec<Envelope>,
     cuts: Vec<CutSummary>,
-    /// Reused for every message.
-    buffer: BytesMut,
     /// Requests made so far.
     sent: u64,
     declined: Declined,
@@ -116,7 +113,6 @@ impl Client {
             candidates,
             envelopes,
             cuts,
-            buffer: BytesMut::new(),
             sent: 0,
             declined: Declined::default(),
             observed,
@@ -206,8 +202,8 @@ impl Remote for Client {
             return None;
         };
         let (asked, cap) = (&self.terms.models[model], self.terms.config.payload_cap);
-        let id = self.sent.to_string();
-        let message = self.envelopes[model].fill(asked, cut.images, &id, values, cap, &mut self.buffer);
+        let id = format!("{:016x}", self.sent);
+        let message = self.envelopes[model].fill(asked, cut.images, &id, values, cap);
         let message = match message {
             Ok(message) => message,
             Err(error) => {

@@ -5,7 +5,6 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
 use tokio::time::timeout;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
@@ -103,8 +102,7 @@ impl Handshake<'_> {
     async fn canary(&self, model: &Model) -> Result<(), Failure> {
         let wrong = |what| Failure::Canary { model: model.name.clone(), what };
         let (images, inputs) = (model.canary.batch, &model.canary.inputs);
-        let mut buffer = BytesMut::new();
-        let message = Envelope::default().fill(model, images, "canary", inputs, self.cap, &mut buffer);
+        let message = Envelope::default().fill(model, images, "canary", inputs, self.cap);
         let message = message.map_err(|source| Failure::Message { source })?;
         let deadline = Instant::now() + self.within;
         let answer =
@@ -143,4 +141,59 @@ impl Handshake<'_> {
 /// decoder cannot read what it says, does not matter.
 fn matters(failure: &Failure) -> bool {
     failure.class() != Class::Mismatch
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use prost::Message;
+
+    use super::*;
+    use crate::client::model::tests::model;
+    use crate::oip::{InferParameter, ModelMetadataResponse};
+
+    /// The protocol and servers in the field disagree on what field 6 of a model's description is.
+    #[derive(Clone, PartialEq, Message)]
+    struct WithProperties {
+        #[prost(string, tag = "1")]
+        name: String,
+        #[prost(map = "string, string", tag = "6")]
+        properties: std::collections::HashMap<String, String>,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    struct WithParameters {
+        #[prost(string, tag = "1")]
+        name: String,
+        #[prost(map = "string, message", tag = "6")]
+        parameters: std::collections::HashMap<String, InferParameter>,
+    }
+
+    #[test]
+    fn a_description_is_read_whatever_its_server_thinks_of_field_6() {
+        let name = || "m".to_owned();
+        let pair = |value: &str| [("key".to_owned(), value.to_owned())].into();
+        let parameters = [("key".to_owned(), InferParameter::default())].into();
+        let described = [
+            WithProperties { name: name(), properties: pair("value") }.encode_to_vec(),
+            WithParameters { name: name(), parameters }.encode_to_vec(),
+            // No message at all: a length, and bytes that mean nothing.
+            [&[0x0a, 1, b'm', 0x32, 4], &[0xff_u8; 4][..]].concat(),
+        ];
+        for bytes in described {
+            let found = ModelMetadataResponse::decode(&*bytes).unwrap();
+            assert_eq!(found, ModelMetadataResponse { name: name(), ..ModelMetadataResponse::default() });
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_description_stops_the_process(bytes in prop::collection::vec(any::<u8>(), 0..120)) {
+            if let Ok(found) = ModelMetadataResponse::decode(&*bytes) {
+                for tensor in found.inputs.iter().chain(&found.outputs) {
+                    let _ = Model::described(&model().inputs[0], (&tensor.datatype, &tensor.shape));
+                }
+            }
+        }
+    }
 }

@@ -1,9 +1,13 @@
 //! Requests as bytes.
 //!
-//! All but the elements and the id is the same for every request of a model and is encoded once. Values are read straight into
-//! the message, behind the tag and length of their field: parts of a message in protobuf may follow each other in any order.
+//! All but the elements and the id is the same for every request of a model, so a message is laid out once. Values are read straight
+//! to their places in it, behind the tag and length of their field: parts of a message in protobuf may follow each other in any
+//! order.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes};
 use offramp_models::TensorSpec;
 use offramp_runtime::backend::{RunError, Value};
 use prost::Message;
@@ -38,9 +42,22 @@ pub(super) enum MessageError {
 /// Makes the messages of one model.
 #[derive(Debug, Default)]
 pub(super) struct Envelope {
-    /// For how many images `head` is.
+    /// For how many images `message` is laid out.
     images: usize,
-    head: Bytes,
+    /// The latest message; written anew when nobody holds it any more.
+    message: Arc<Vec<u8>>,
+    id: Range<usize>,
+    /// Where each input's elements are.
+    inputs: Vec<Range<usize>>,
+}
+
+/// A message that is being sent.
+struct Sent(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for Sent {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 /// Where elements come from.
@@ -73,7 +90,7 @@ impl Elements for Vec<u8> {
 }
 
 impl Envelope {
-    /// The message that asks `model` about `images`, made in `buffer`. Nothing is read when it would be larger than `cap`.
+    /// The message that asks `model` about `images`. Nothing is read when it would be larger than `cap`.
     ///
     /// # Errors
     /// [`MessageError`]: it is too large, or `values` are not what the model takes.
@@ -84,7 +101,6 @@ impl Envelope {
         id: &str,
         values: &[impl Elements],
         cap: usize,
-        buffer: &mut BytesMut,
     ) -> Result<Bytes, MessageError> {
         if values.len() != model.inputs.len() {
             let (expected, found) = (model.inputs.len(), values.len());
@@ -93,32 +109,34 @@ impl Envelope {
                 found: found.to_string(),
             });
         }
-        if self.images != images {
-            (self.images, self.head) = (images, head(model, images));
+        if (self.images, self.id.len()) != (images, id.len()) || self.message.len() > cap {
+            *self = Self::lay_out(model, images, id.len(), cap)?;
         }
-        let raw = |spec: &TensorSpec| field(bytes(spec, images));
-        let size = self.head.len() + field(id.len()) + model.inputs.iter().map(raw).sum::<usize>();
+        let message = Arc::make_mut(&mut self.message);
+        message[self.id.clone()].copy_from_slice(id.as_bytes());
+        for ((spec, value), range) in model.inputs.iter().zip(values).zip(&self.inputs) {
+            value.copy(spec, images, &mut message[range.clone()])?;
+        }
+        Ok(Bytes::from_owner(Sent(Arc::clone(&self.message))))
+    }
+
+    /// A message with room for the id and the elements.
+    fn lay_out(model: &Model, images: usize, id: usize, cap: usize) -> Result<Self, MessageError> {
+        let mut message = head(model, images);
+        let elements = model.inputs.iter().map(|spec| bytes(spec, images));
+        let size = message.len() + field(id) + elements.clone().map(field).sum::<usize>();
         if size > cap {
             return Err(MessageError::TooLarge { bytes: size, cap });
         }
-        buffer.clear();
-        buffer.reserve(size);
-        buffer.put_slice(&self.head);
-        begin_field(ID, id.len(), buffer);
-        buffer.put_slice(id.as_bytes());
-        for (spec, value) in model.inputs.iter().zip(values) {
-            let elements = bytes(spec, images);
-            begin_field(RAW_INPUT_CONTENTS, elements, buffer);
-            let at = buffer.len();
-            buffer.resize(at + elements, 0);
-            value.copy(spec, images, &mut buffer[at..])?;
-        }
-        Ok(buffer.split().freeze())
+        message.reserve_exact(size - message.len());
+        let id = room(ID, id, &mut message);
+        let inputs = elements.map(|elements| room(RAW_INPUT_CONTENTS, elements, &mut message)).collect();
+        Ok(Self { images, message: Arc::new(message), id, inputs })
     }
 }
 
 /// The part of a message that is the same for all images.
-fn head(model: &Model, images: usize) -> Bytes {
+fn head(model: &Model, images: usize) -> Vec<u8> {
     let input = |spec: &TensorSpec| InferInputTensor {
         name: spec.name.clone(),
         datatype: datatype(spec.dtype).to_owned(),
@@ -128,12 +146,16 @@ fn head(model: &Model, images: usize) -> Bytes {
     let inputs = model.inputs.iter().map(input).collect();
     let request =
         ModelInferRequest { model_name: model.name.clone(), inputs, ..ModelInferRequest::default() };
-    request.encode_to_vec().into()
+    request.encode_to_vec()
 }
 
-fn begin_field(tag: u32, length: usize, buffer: &mut BytesMut) {
-    encode_key(tag, WireType::LengthDelimited, buffer);
-    encode_varint(length as u64, buffer);
+/// Appends a field of `length` bytes and says where its content is.
+fn room(tag: u32, length: usize, message: &mut Vec<u8>) -> Range<usize> {
+    encode_key(tag, WireType::LengthDelimited, message);
+    encode_varint(length as u64, message);
+    let at = message.len();
+    message.put_bytes(0, length);
+    at..at + length
 }
 
 /// Bytes of a field with `length` bytes of content; its key takes one.
@@ -153,20 +175,29 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_message_is_what_the_protocols_own_encoder_means(images in 1..40_usize, seed in any::<u8>(), id in "[a-z0-9-]{0,30}") {
-            let (model, values) = (model(), values(images, seed));
-            let (mut envelope, mut buffer) = (Envelope::default(), BytesMut::new());
-            // The second message of an envelope is made from what the first one left.
-            for _ in 0..2 {
-                let message = envelope.fill(&model, images, &id, &values, 4096, &mut buffer).unwrap();
-                let found = ModelInferRequest::decode(message.clone()).unwrap();
-                let mut expected = ModelInferRequest::decode(head(&model, images)).unwrap();
+        fn messages_are_what_the_protocols_own_encoder_means(
+            asked in prop::collection::vec((1..6_usize, any::<u8>(), "[a-z0-9]{0,20}"), 1..5),
+        ) {
+            let model = model();
+            let mut envelope = Envelope::default();
+            // Each is made from what the one before left, some while it is still being sent.
+            let mut sending = Vec::new();
+            for (images, seed, id) in asked {
+                let values = values(images, seed);
+                let message = envelope.fill(&model, images, &id, &values, 4096).unwrap();
+                let mut expected = ModelInferRequest::decode(&*head(&model, images)).unwrap();
                 prop_assert_eq!(&expected.model_name, &model.name);
                 prop_assert_eq!(&expected.inputs[0].shape, &vec![images as i64, 2]);
                 prop_assert_eq!(expected.inputs[1].datatype.as_str(), "UINT8");
-                expected.id = id.clone();
-                expected.raw_input_contents = values.iter().cloned().map(Bytes::from).collect();
-                prop_assert_eq!(found, expected);
+                expected.id = id;
+                expected.raw_input_contents = values.into_iter().map(Bytes::from).collect();
+                sending.push((message, expected));
+                if seed % 2 == 0 {
+                    sending.clear();
+                }
+                for (message, expected) in &sending {
+                    prop_assert_eq!(&ModelInferRequest::decode(message.clone()).unwrap(), expected);
+                }
             }
         }
     }
@@ -179,34 +210,34 @@ mod tests {
                 panic!("read")
             }
         }
-        let (model, mut buffer) = (model(), BytesMut::new());
-        let message = Envelope::default().fill(&model, 2, "7", &values(2, 0), 4096, &mut buffer).unwrap();
-        let cap = message.len();
-        let error =
-            Envelope::default().fill(&model, 2, "77", &[Unread, Unread], cap, &mut buffer).unwrap_err();
+        let model = model();
+        let cap = Envelope::default().fill(&model, 2, "7", &values(2, 0), 4096).unwrap().len();
+        let error = Envelope::default().fill(&model, 2, "77", &[Unread, Unread], cap).unwrap_err();
         let expected = format!("a message of {} bytes is larger than the {cap} that are sent", cap + 1);
         assert_eq!(error.to_string(), expected);
-        assert!(Envelope::default().fill(&model, 2, "7", &values(2, 0), cap, &mut buffer).is_ok());
+        assert!(Envelope::default().fill(&model, 2, "7", &values(2, 0), cap).is_ok());
     }
 
     #[test]
     fn values_of_another_form_are_not_sent() {
-        let (model, mut buffer) = (model(), BytesMut::new());
-        let mut fill = |values: &[Vec<u8>]| {
-            Envelope::default().fill(&model, 1, "", values, 4096, &mut buffer).unwrap_err().to_string()
+        let model = model();
+        let fill = |values: &[Vec<u8>]| {
+            Envelope::default().fill(&model, 1, "", values, 4096).unwrap_err().to_string()
         };
         assert_eq!(fill(&values(1, 0)[..1]), "the model takes 2 values, got 1");
         assert_eq!(fill(&values(2, 0)), "the model takes \"cut\" float32 [batch, 2], got 16 bytes");
     }
 
     #[test]
-    fn the_buffer_of_a_message_that_is_gone_is_used_again() {
-        let (model, mut buffer) = (model(), BytesMut::new());
-        let mut envelope = Envelope::default();
-        let first = envelope.fill(&model, 64, "1", &values(64, 0), 4096, &mut buffer).unwrap();
+    fn the_memory_of_a_message_that_is_gone_is_used_again() {
+        let (model, mut envelope) = (model(), Envelope::default());
+        let first = envelope.fill(&model, 64, "1", &values(64, 0), 4096).unwrap();
         let at = first.as_ptr();
-        drop(first);
-        let second = envelope.fill(&model, 64, "2", &values(64, 0), 4096, &mut buffer).unwrap();
-        assert_eq!(second.as_ptr(), at);
+        let beside = envelope.fill(&model, 64, "2", &values(64, 0), 4096).unwrap();
+        assert_ne!(beside.as_ptr(), at);
+        let at = beside.as_ptr();
+        drop(beside);
+        let third = envelope.fill(&model, 64, "3", &values(64, 0), 4096).unwrap();
+        assert_eq!(third.as_ptr(), at);
     }
 }

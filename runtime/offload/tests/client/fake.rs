@@ -135,6 +135,20 @@ struct Shared {
     requests: AtomicU64,
     canaries: AtomicU64,
     accepted: AtomicU64,
+    cancelled: AtomicU64,
+    /// What the latest request said is left of its deadline.
+    left: Mutex<Duration>,
+}
+
+/// Counts a request that is given up.
+struct UnderWay(Option<Arc<Shared>>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.take() {
+            shared.cancelled.fetch_add(1, Ordering::SeqCst);
+        }
+    }
 }
 
 impl Fake {
@@ -157,6 +171,8 @@ impl Fake {
             requests: AtomicU64::new(0),
             canaries: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
+            cancelled: AtomicU64::new(0),
+            left: Mutex::default(),
         });
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -203,6 +219,14 @@ impl Fake {
 
     pub fn accepted(&self) -> u64 {
         self.shared.accepted.load(Ordering::SeqCst)
+    }
+
+    pub fn cancelled(&self) -> u64 {
+        self.shared.cancelled.load(Ordering::SeqCst)
+    }
+
+    pub fn left(&self) -> Duration {
+        *self.shared.left.lock().unwrap()
     }
 
     /// Cuts all connections.
@@ -336,6 +360,8 @@ impl GrpcInferenceService for Service {
         request: Request<ModelInferRequest>,
     ) -> Result<Response<ModelInferResponse>, Status> {
         let setup = self.setup(&request)?;
+        *self.0.left.lock().unwrap() = left(request.metadata());
+        let mut under_way = UnderWay(Some(Arc::clone(&self.0)));
         let request = request.into_inner();
         let known = request.id == "canary";
         if known { &self.0.canaries } else { &self.0.requests }.fetch_add(1, Ordering::SeqCst);
@@ -354,6 +380,10 @@ impl GrpcInferenceService for Service {
                 self.0.cut();
                 std::future::pending().await
             }
+            _ => {}
+        }
+        under_way.0 = None;
+        match does {
             Does::IsOverloaded { retry_after_ms } => {
                 let mut status = Status::resource_exhausted("too much to do");
                 if let Some(millis) = retry_after_ms {
@@ -371,6 +401,20 @@ impl GrpcInferenceService for Service {
             _ => {}
         }
         Ok(Response::new(answer(&setup.table, &model, &request, does)))
+    }
+}
+
+/// The header `grpc-timeout`: digits, and a unit.
+fn left(metadata: &tonic::metadata::MetadataMap) -> Duration {
+    let text = metadata.get("grpc-timeout").unwrap().to_str().unwrap();
+    let (digits, unit) = text.split_at(text.len() - 1);
+    let digits: u64 = digits.parse().unwrap();
+    match unit {
+        "S" => Duration::from_secs(digits),
+        "m" => Duration::from_millis(digits),
+        "u" => Duration::from_micros(digits),
+        "n" => Duration::from_nanos(digits),
+        other => unreachable!("{other}"),
     }
 }
 

@@ -149,6 +149,14 @@ fn a_device_that_cannot_complete_answers_with_the_best_exit_so_far_in_time() {
 }
 
 #[test]
+fn a_peer_is_told_what_is_left_of_the_deadline_and_when_nobody_waits_any_more() {
+    let (table, fake, mut client) = ready(Setup { request: Does::Hangs, ..Setup::of(&table(1)) });
+    answers_in_time(&table, &mut client, 0..1, LocalCompletion::InTime);
+    assert!(fake.left() <= DEADLINE && fake.left() > DEADLINE / 2, "{:?}", fake.left());
+    until(&client, |_| fake.cancelled() == 1);
+}
+
+#[test]
 fn a_slow_peer_that_is_in_time_is_waited_for() {
     let (table, _fake, mut client) =
         ready(Setup { request: Does::Answers { after_ms: 30 }, ..Setup::of(&table(4)) });
