@@ -371,6 +371,18 @@ fn what_is_no_study_is_refused_by_name() {
         message(&TINY.replace("calibration.images", "#")),
         "a study needs calibration images for a policy that is calibrated"
     );
+    let named = |name: &str| message(&with(&format!("[[policies]]\nname = \"{name}\"\nthreshold = 0.5")));
+    assert_eq!(named(" "), "policy \" \" needs a name, or none for that of its rule");
+    let thresholds = |thresholds: &str| {
+        let text = with(&format!("[[policies]]\nname = \"p\"\nthreshold = {thresholds}"));
+        let error = Config::from_toml(&text, Path::new("")).unwrap_err();
+        error.to_string() + &error.source().map_or(String::new(), |source| source.to_string())
+    };
+    assert_eq!(thresholds("[]"), "policy \"p\" needs a threshold at least");
+    for wrong in ["1.5", "[0.5, 1.5]"] {
+        let said = thresholds(wrong);
+        assert!(said.contains("a threshold is a number from 0 to 1, got 1.5"), "{said}");
+    }
     assert_eq!(message(&format!("seeds = [3, 0, 3]\n{TINY}")), "two seeds are called \"3\"");
     assert_eq!(
         message(&TINY.replace("severities = [3]", "severities = [3, 1, 3]")),

@@ -625,6 +625,25 @@ fn figures_hold_no_more_sets_than_can_be_told_apart_and_say_what_they_leave_out(
 }
 
 #[test]
+fn asked_set_by_set_or_all_at_once_the_answers_are_the_same() {
+    let policy = PolicySpec::default();
+    let benign = replay(&[("0! 0! 0!", 0), ("1? 1! 1!", 1)]);
+    let [one, two] =
+        [[("0? 1! 1!", 0), ("0! 1! 1!", 1)], [("2! 2? 0!", 0), ("1? 1? 2!", 1)]].map(|set| replay(&set));
+    let of = |set, network, adversarial| {
+        let given = *crossed(["net", network], MACS, &policy, [&benign, adversarial]).given();
+        Comparison::new(Pairing { set, ..given }).unwrap()
+    };
+    let first = [of("first", "net", &one), of("first", "other", &two)];
+    let second = [of("second", "net", &two), of("second", "other", &one)];
+    let all = [first.to_vec(), second.to_vec()].concat();
+    let apart = inquired(&[&first, &second], Measure::Margin);
+    holds_together(&apart);
+    assert_eq!(apart, inquired(&[&all], Measure::Margin));
+    assert!(apart.tables().count() > 10 && apart.figures().count() > 5);
+}
+
+#[test]
 fn sets_of_other_networks_and_corruptions_stand_behind_those_crafted_on_the_network_itself() {
     let policy = PolicySpec::default();
     let (benign, after) = (replay(&[("0! 0! 0!", 0)]), replay(&[("0? 1! 1!", 0)]));

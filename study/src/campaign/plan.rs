@@ -190,6 +190,11 @@ impl PlannedInput {
         Self { source: Source::Benign, label: label.to_owned(), seed: None, name: name.to_owned(), key }
     }
 
+    /// Digest of what determines its recording by `network`.
+    pub fn recorded_by(&self, network: &Network) -> Sha256 {
+        Sha256::of_json(&json!({"network": network.bundle.identity(), "input": self.key}))
+    }
+
     /// Its name in findings: no two share one.
     pub fn title(&self) -> String {
         self.seeded(&self.label)

@@ -56,11 +56,20 @@ pub(super) struct PolicyForm {
     fallback: Fallback,
 }
 
+/// Taken apart by hand: serde's untagged enums do not say what is wrong with a value.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(try_from = "toml::Value")]
 enum OneOrMany {
     One(Threshold),
     Many(Vec<Threshold>),
+}
+
+impl TryFrom<toml::Value> for OneOrMany {
+    type Error = toml::de::Error;
+
+    fn try_from(value: toml::Value) -> Result<Self, Self::Error> {
+        if value.is_array() { value.try_into().map(Self::Many) } else { value.try_into().map(Self::One) }
+    }
 }
 
 const RULES: &str = "one of threshold, thresholds, patience, exit, max_accuracy_drop or max_macs";
@@ -78,6 +87,12 @@ impl PolicyForm {
             self.max_macs.is_some(),
         ];
         let refused = |expected| ConfigError::Policy { name: name.clone().unwrap_or_default(), expected };
+        if name.as_ref().is_some_and(|name| name.trim().is_empty()) {
+            return Err(refused("a name, or none for that of its rule"));
+        }
+        if matches!(&self.threshold, Some(OneOrMany::Many(many)) if many.is_empty()) {
+            return Err(refused("a threshold at least"));
+        }
         if given.into_iter().filter(|given| *given).count() != 1 {
             return Err(refused(RULES));
         }

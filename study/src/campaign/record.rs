@@ -6,6 +6,7 @@ use offramp_runtime::pass;
 use offramp_runtime::pipeline::Pipeline;
 use offramp_runtime::prepare::{PrepareError, PrepareOptions, Prepared, prepare};
 use offramp_runtime::recording::Recording;
+use offramp_runtime::replay::Replay;
 
 use super::config::Config;
 use super::folder::Folder;
@@ -13,7 +14,6 @@ use super::plan::{PlannedInput, Source};
 use super::{CampaignError, Network, store};
 use crate::corruption::Corrupted;
 use offramp_models::Sha256;
-use serde_json::json;
 
 /// A network whose segments are prepared when they are first needed, and once.
 pub(super) struct Ready<'a> {
@@ -63,8 +63,7 @@ impl<'a> Ready<'a> {
         folder: &Folder,
         each: &mut dyn FnMut() -> bool,
     ) -> Result<Recording, CampaignError> {
-        let identity = self.network.bundle.identity();
-        let key = Sha256::of_json(&json!({"network": identity, "input": input.key}));
+        let key = input.recorded_by(self.network);
         let path = folder.recording(&self.network.name, &input.name);
         if let Some(recording) = store::read(&path, key)? {
             return Ok(recording);
@@ -85,6 +84,19 @@ impl<'a> Ready<'a> {
         store::write(&recording, key, &path)?;
         Ok(recording)
     }
+}
+
+/// What `network` says of `input`, as recorded.
+pub(super) fn replay(
+    network: &Network,
+    input: &PlannedInput,
+    recording: &Recording,
+) -> Result<Replay, CampaignError> {
+    Replay::new(recording).map_err(|source| CampaignError::Replay {
+        network: network.name.clone(),
+        input: input.label.clone(),
+        source,
+    })
 }
 
 /// The images of `input`, labelled as `data` is.

@@ -1,16 +1,15 @@
 //! From rows and recordings to findings: one input after the other, so that the recordings of no more than one are held.
 
-use offramp_models::Sha256;
 use offramp_models::dataset::{self, DataRef, OpenOptions};
 use offramp_runtime::confidence::Measure;
 use offramp_runtime::policy::{Fallback, PolicyFile};
 use offramp_runtime::replay::Replay;
-use serde_json::json;
 
 use super::craft::SetFile;
 use super::driver::{Finished, Policies};
 use super::measure::Returns;
 use super::plan::{PlannedInput, PlannedSet, Source};
+use super::record;
 use super::row::Row;
 use super::specimen::specimens;
 use super::store;
@@ -82,16 +81,9 @@ impl<'a> Work<'a> {
 
     /// What the folder has of `network` on `input`; `None` where nothing was crafted.
     fn stored_replay(self, network: &Network, input: &PlannedInput) -> Result<Option<Replay>, CampaignError> {
-        let key = Sha256::of_json(&json!({"network": network.bundle.identity(), "input": input.key}));
-        let recording = store::read(&self.folder.recording(&network.name, &input.name), key)?;
-        let replay = recording.map(|recording| {
-            Replay::new(&recording).map_err(|source| CampaignError::Replay {
-                network: network.name.clone(),
-                input: input.label.clone(),
-                source,
-            })
-        });
-        replay.transpose()
+        let path = self.folder.recording(&network.name, &input.name);
+        let recording = store::read(&path, input.recorded_by(network))?;
+        recording.map(|recording| record::replay(network, input, &recording)).transpose()
     }
 
     /// Asks all questions of `input`, of every network that ran it under all its policies.

@@ -14,7 +14,7 @@ use super::folder::Folder;
 use super::measure::{self, Returns};
 use super::plan::{Plan, PlannedInput, PlannedSet, Source};
 use super::policy::ONLY;
-use super::record::{Ready, images};
+use super::record::{self, Ready, images};
 use super::row::Row;
 use super::rows::Rows;
 use super::{CampaignError, Network};
@@ -187,11 +187,7 @@ impl<'a> Work<'a> {
         };
         let recording =
             ready.recording(input, images.as_ref(), &|| images.digest(), self.folder, &mut step)?;
-        Replay::new(&recording).map_err(|source| CampaignError::Replay {
-            network: ready.network.name.clone(),
-            input: input.label.clone(),
-            source,
-        })
+        record::replay(ready.network, input, &recording)
     }
 
     /// The set's manifest, or why there is none; `None` for other inputs.
