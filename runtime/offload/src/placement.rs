@@ -3,8 +3,13 @@
 //! The [client](crate::client) asks a [`Place`] at every cut and tells it what came of requests and of images. A placement does no
 //! I/O and reads no clock: times are given to it.
 
+mod auto;
+mod budget;
+
 use std::time::{Duration, Instant};
 
+pub use auto::{Auto, Config, Curiosity};
+pub use budget::{Budget, Budgeted, Rate};
 use offramp_runtime::remote::{Answered, Cut, Placement};
 
 /// Decides where images are completed.
@@ -12,6 +17,13 @@ pub trait Place: Send {
     /// Whether the images of `cut` are sent at `now`. `candidates` has one entry for every cut with a tail, by cut, that of
     /// `cut` among them; while it is not usable images stay, whatever is said.
     fn place(&mut self, cut: &Cut<'_>, candidates: &[Candidate], now: Instant) -> Placement;
+
+    /// Whether a copy of images that stay is sent, only to learn what comes of the request; asked after [`Place::place`] has said
+    /// that they stay. Nobody waits for the answer.
+    fn probe(&mut self, cut: &Cut<'_>, candidates: &[Candidate], now: Instant) -> bool {
+        let _ = (cut, candidates, now);
+        false
+    }
 
     /// Is told what came of a request. Requests are told of in the order in which they ended.
     fn observe(&mut self, observed: &Observed);
