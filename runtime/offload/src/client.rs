@@ -61,6 +61,8 @@ pub struct Client {
     candidates: Vec<Candidate>,
     envelopes: Vec<Envelope>,
     cuts: Vec<CutSummary>,
+    /// What is sent next is a copy that nobody waits for.
+    probing: bool,
     /// Requests made so far.
     sent: u64,
     declined: Declined,
@@ -113,6 +115,7 @@ impl Client {
             candidates,
             envelopes,
             cuts,
+            probing: false,
             sent: 0,
             declined: Declined::default(),
             observed,
@@ -182,7 +185,12 @@ impl Remote for Client {
             candidate.usable = usable >> model & 1 == 1;
         }
         self.observe();
-        let placement = self.place.place(&cut, &self.candidates, Instant::now());
+        let now = Instant::now();
+        let mut placement = self.place.place(&cut, &self.candidates, now);
+        self.probing = placement == Placement::Local && self.place.probe(&cut, &self.candidates, now);
+        if self.probing {
+            placement = Placement::Offload;
+        }
         if placement == Placement::Offload && !self.candidates[model].usable {
             self.declined.no_peer += 1;
             return Placement::Local;
@@ -227,6 +235,12 @@ impl Remote for Client {
             // Nobody waits any more when another answer was taken.
             let _gone = answer.send(asking.await);
         });
+        if self.probing {
+            if let Some(cut) = self.cuts.iter_mut().find(|of| of.cut == cut.segment) {
+                cut.probes += 1;
+            }
+            return None;
+        }
         Some(Box::new(Request { answer: awaited, task: task.abort_handle() }))
     }
 

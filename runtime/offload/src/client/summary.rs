@@ -178,6 +178,8 @@ pub struct CutSummary {
     pub by_device: u64,
     /// Answers that are the best exit so far.
     pub degraded: u64,
+    /// Copies of images that stayed, sent to learn what that costs.
+    pub probes: u64,
 }
 
 impl CutSummary {

@@ -1,13 +1,16 @@
 //! Images that a well-behaved peer completes.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-use offramp_offload::client::{Standing, State};
+use offramp_offload::client::{Client, Standing, State};
+use offramp_offload::placement::{Candidate, End, Observed, Place};
 use offramp_runtime::executor::LocalCompletion;
-use offramp_runtime::remote::By;
+use offramp_runtime::remote::{Answered, By, Cut, Placement};
 
 use crate::bench::{PATIENCE, client, config, here, run, table, until};
-use crate::fake::{Does, Fake, Setup};
+use crate::fake::{Does, Fake, Setup, models};
 
 #[test]
 fn a_peer_completes_images_and_they_get_the_answers_that_the_device_would_give() {
@@ -33,6 +36,51 @@ fn a_peer_completes_images_and_they_get_the_answers_that_the_device_would_give()
         assert_eq!((summary.retries, summary.declined), (0, Default::default()));
     }
     assert_eq!((fake.requests(), fake.canaries()), (60, 9));
+}
+
+/// Keeps all images, and sends a copy of each at one cut.
+struct Probing {
+    ended: Arc<AtomicUsize>,
+}
+
+impl Place for Probing {
+    fn place(&mut self, _: &Cut<'_>, _: &[Candidate], _: Instant) -> Placement {
+        Placement::Local
+    }
+
+    fn probe(&mut self, cut: &Cut<'_>, _: &[Candidate], _: Instant) -> bool {
+        cut.segment == 1
+    }
+
+    fn observe(&mut self, observed: &Observed) {
+        let answered = observed.cut == 1 && matches!(observed.end, End::Answer { .. });
+        self.ended.fetch_add(usize::from(answered), Ordering::Relaxed);
+    }
+
+    fn answered(&mut self, _: &Answered) {}
+}
+
+#[test]
+fn probes_are_sent_and_observed_and_no_image_waits_for_them() {
+    let table = table(8);
+    let fake = Fake::start(Setup::of(&table));
+    let ended = Arc::new(AtomicUsize::new(0));
+    let place = Box::new(Probing { ended: Arc::clone(&ended) });
+    let mut client =
+        Client::connect(config(vec![fake.address()]), models(&table, "0123456789ab"), place).unwrap();
+    assert!(client.wait_for_peer(PATIENCE));
+    let said = run(&table, &mut client, 0..7, PATIENCE, LocalCompletion::InTime);
+    for (image, said) in said.iter().enumerate() {
+        assert_eq!(
+            (said.exit, said.predicted, said.by),
+            (here(&table, image).0, here(&table, image).1, None)
+        );
+    }
+    let summary = until(&client, |summary| summary.peers[0].requests.answered == 7);
+    assert_eq!((summary.cuts[1].probes, summary.cuts[1].images), (7, 0));
+    // What ended since is told before the next image.
+    run(&table, &mut client, 7..8, PATIENCE, LocalCompletion::InTime);
+    assert!(ended.load(Ordering::Relaxed) >= 7);
 }
 
 #[test]
