@@ -6,6 +6,7 @@
 pub mod fake;
 pub mod ort;
 pub mod processor;
+pub mod slowed;
 pub mod tract;
 
 use std::any::Any;

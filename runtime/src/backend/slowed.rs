@@ -1,0 +1,209 @@
+//! An emulated slower device: every run takes a multiple of its time.
+//!
+//! What is emulated is the time of a run alone: copies between host and engine take theirs, memory and energy are the real
+//! device's, and whatever else keeps the processor busy is multiplied too. The version in the description says that it is
+//! emulated, so that every report does.
+
+use std::time::{Duration, Instant};
+
+use offramp_models::TensorSpec;
+
+use super::{
+    Backend, BackendError, Bound, Description, GraphSource, RunError, Runner, RunnerOptions, Share, Value,
+};
+
+/// How much slower, 1 to 1000.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Scale(f64);
+
+/// A factor out of range.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[error("a device can be emulated 1 to 1000 times slower, not {found}")]
+pub struct ScaleError {
+    /// The factor.
+    pub found: f64,
+}
+
+impl Scale {
+    /// So many times slower.
+    ///
+    /// # Errors
+    /// [`ScaleError`] unless it is 1 to 1000.
+    pub fn new(times: f64) -> Result<Self, ScaleError> {
+        if (1.0..=1000.0).contains(&times) { Ok(Self(times)) } else { Err(ScaleError { found: times }) }
+    }
+
+    /// The factor.
+    pub fn times(self) -> f64 {
+        self.0
+    }
+}
+
+/// A backend on an emulated slower device.
+pub struct Slowed {
+    backend: Box<dyn Backend>,
+    scale: Scale,
+}
+
+impl Slowed {
+    /// Lets every run of `backend` take `scale` times as long.
+    pub fn new(backend: Box<dyn Backend>, scale: Scale) -> Self {
+        Self { backend, scale }
+    }
+}
+
+impl Backend for Slowed {
+    fn describe(&self) -> Description {
+        let Description { name, provider, version } = self.backend.describe();
+        let version = format!("{version}, emulated {} times slower", self.scale.times());
+        Description { name, provider, version }
+    }
+
+    fn prepare(
+        &self,
+        graph: &GraphSource<'_>,
+        options: &RunnerOptions,
+    ) -> Result<Box<dyn Runner>, BackendError> {
+        let runner = self.backend.prepare(graph, options)?;
+        Ok(Box::new(SlowedRunner { runner, scale: self.scale }))
+    }
+
+    fn saves_optimised(&self) -> bool {
+        self.backend.saves_optimised()
+    }
+}
+
+struct SlowedRunner {
+    runner: Box<dyn Runner>,
+    scale: Scale,
+}
+
+impl Runner for SlowedRunner {
+    fn inputs(&self) -> &[TensorSpec] {
+        self.runner.inputs()
+    }
+
+    fn outputs(&self) -> &[TensorSpec] {
+        self.runner.outputs()
+    }
+
+    fn threads(&self) -> Option<usize> {
+        self.runner.threads()
+    }
+
+    fn shares(&self) -> &[Share] {
+        self.runner.shares()
+    }
+
+    fn allocate(&self, input: usize, batch: usize) -> Result<Value, RunError> {
+        self.runner.allocate(input, batch)
+    }
+
+    fn bind(&self, inputs: &[Value], batch: usize) -> Result<Box<dyn Bound>, RunError> {
+        let bound = self.runner.bind(inputs, batch)?;
+        Ok(Box::new(SlowedBound { bound, scale: self.scale, overslept: Duration::ZERO }))
+    }
+}
+
+/// A thread that sleeps wakes up to so much late. More is the machine's mood, which is not made up for.
+const LATE: Duration = Duration::from_micros(200);
+
+struct SlowedBound {
+    bound: Box<dyn Bound>,
+    scale: Scale,
+    /// By how much the last sleep was too long; the next one is shorter by that.
+    overslept: Duration,
+}
+
+impl Bound for SlowedBound {
+    fn outputs(&self) -> &[Value] {
+        self.bound.outputs()
+    }
+
+    fn run(&mut self) -> Result<(), RunError> {
+        let started = Instant::now();
+        self.bound.run()?;
+        let ran = Instant::now();
+        let due = (ran - started).mul_f64(self.scale.times() - 1.0);
+        std::thread::sleep(due.saturating_sub(self.overslept));
+        self.overslept = (self.overslept + ran.elapsed()).saturating_sub(due).min(LATE);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use offramp_models::DType;
+
+    use super::super::fake::{FakeBackend, Script};
+    use super::super::{HostTensor, Origin};
+    use super::*;
+
+    const DELAY: Duration = Duration::from_millis(3);
+
+    fn slowed(times: f64) -> Slowed {
+        let image = TensorSpec { name: "image".into(), dtype: DType::Float32, shape: vec![None, Some(1)] };
+        let script = Script {
+            inputs: vec![image],
+            logits: "exit0".into(),
+            answers: vec![vec![1.0, 2.0], vec![4.0, 3.0]],
+            delay: DELAY,
+            fails_at: Some(2),
+            ..Script::default()
+        };
+        let fake =
+            FakeBackend::new().with_script("segment 0", script).with_sleep(Arc::new(std::thread::sleep));
+        Slowed::new(Box::new(fake), Scale::new(times).unwrap())
+    }
+
+    /// Runs image `number` so many times; the logits, and how long all of it took.
+    fn run(times: f64, number: f32, runs: u32) -> Result<(Vec<f32>, Duration), RunError> {
+        let graph = GraphSource { label: "segment 0".into(), origin: Origin::Bytes(&[]) };
+        let runner = slowed(times).prepare(&graph, &RunnerOptions::default()).unwrap();
+        let image = runner.allocate(0, 1)?;
+        image.write(HostTensor::Float32(&[number]))?;
+        let mut bound = runner.bind(&[image], 1)?;
+        let started = Instant::now();
+        for _ in 0..runs {
+            bound.run()?;
+        }
+        let took = started.elapsed();
+        let mut logits = vec![0.0; 2];
+        bound.outputs()[0].read(&mut logits)?;
+        Ok((logits, took))
+    }
+
+    #[test]
+    fn runs_take_so_many_times_as_long_and_say_the_same() {
+        let (logits, took) = run(1.0, 1.0, 20).unwrap();
+        let (same, slow) = run(5.0, 1.0, 20).unwrap();
+        assert_eq!((logits.as_slice(), same), (&[4.0, 3.0][..], logits.clone()));
+        // A busy machine makes runs longer, and with them what is added; never shorter.
+        assert!(slow >= 5 * 20 * DELAY, "{slow:?}");
+        assert!(took >= 20 * DELAY && took < slow, "{took:?}");
+    }
+
+    #[test]
+    fn a_failure_is_not_slowed() {
+        assert!(run(1000.0, 2.0, 1).is_err());
+    }
+
+    #[test]
+    fn descriptions_say_that_the_device_is_emulated() {
+        let version = slowed(2.5).describe().version;
+        assert!(version.ends_with(", emulated 2.5 times slower"), "{version}");
+    }
+
+    #[test]
+    fn no_device_is_emulated_faster() {
+        for times in [0.5, -1.0, f64::NAN, f64::INFINITY, 1001.0] {
+            assert!(Scale::new(times).is_err());
+        }
+        assert_eq!(
+            Scale::new(0.5).unwrap_err().to_string(),
+            "a device can be emulated 1 to 1000 times slower, not 0.5"
+        );
+    }
+}
