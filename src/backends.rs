@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use clap::Args;
 use offramp_models::Causes;
 use offramp_runtime::backend::ort::{self, Library, OrtBackend, Pool, Provider, Silence};
+use offramp_runtime::backend::slowed::{Scale, Slowed};
 use offramp_runtime::backend::tract::TractBackend;
 use offramp_runtime::backend::{Backend, BackendError, Description, LibraryError};
 use offramp_runtime::pipeline::Pipeline;
@@ -93,6 +94,13 @@ impl Candidates {
     /// No choice.
     pub fn one(backend: Box<dyn Backend>, why: impl Into<String>) -> Self {
         Self { preferred: Vec::new(), last: Candidate { backend, why: why.into() } }
+    }
+
+    /// The same on a device that is emulated so much slower.
+    pub fn slowed(self, scale: Scale) -> Self {
+        let slow =
+            |Candidate { backend, why }| Candidate { backend: Box::new(Slowed::new(backend, scale)), why };
+        Self { preferred: self.preferred.into_iter().map(slow).collect(), last: slow(self.last) }
     }
 
     /// Whether there is a choice.

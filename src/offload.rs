@@ -6,7 +6,8 @@ use std::time::Duration;
 use clap::Args;
 use offramp_models::{Bundle, Canary, Tail, Wire};
 use offramp_offload::client::{Address, Client, Config, Metadatum, Model, PeerSummary, State, Summary, Tls};
-use offramp_offload::placement::Fixed;
+use offramp_offload::experiment::Way;
+use offramp_offload::placement::{self, Auto, Budget, Budgeted, Fixed, Place, Rate};
 use offramp_runtime::executor::{Departure, LocalCompletion, Offload};
 use offramp_runtime::prepare;
 
@@ -26,9 +27,17 @@ pub struct OffloadFlags {
     /// Servers of the bundle's tails, the first that can is asked: grpc://HOST:PORT, or grpcs://HOST:PORT over TLS
     #[arg(long, value_name = "URL,..", value_delimiter = ',', requires = "offload_after")]
     offload: Vec<Address>,
-    /// Segments that run here before images are sent; 0 sends the image
-    #[arg(long, value_name = "K", value_parser = quantities::index, requires = "offload")]
-    offload_after: Option<usize>,
+    /// Segments that run here before images are sent, 0 sends the image; or auto: wherever it is expected to be sooner done
+    #[arg(long, value_name = "K|auto", value_parser = quantities::cut_or_auto, requires = "offload")]
+    offload_after: Option<Way>,
+    #[command(flatten)]
+    sending: SendingFlags,
+}
+
+/// What holds for everything that is sent.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Offload")]
+pub struct SendingFlags {
     /// How tensors are sent: f32, or u8 for a quarter of the bytes [default: f32]
     #[arg(long, value_name = "FORM", requires = "offload")]
     wire: Option<Wire>,
@@ -38,6 +47,12 @@ pub struct OffloadFlags {
     /// Do not run the rest here when no answer comes: the best exit so far is the answer then, marked as degraded
     #[arg(long, requires = "offload")]
     no_local_completion: bool,
+    /// Requests a second that are sent at most, on average; what is beyond stays here
+    #[arg(long, value_name = "R", value_parser = quantities::amount, requires = "offload")]
+    most_requests_per_s: Option<f64>,
+    /// Bytes of tensors a second that are sent at most, on average; what is beyond stays here
+    #[arg(long, value_name = "B", value_parser = quantities::amount, requires = "offload")]
+    most_bytes_per_s: Option<f64>,
     /// Who may vouch for servers, PEM
     #[arg(long, value_name = "FILE", requires = "offload")]
     ca: Option<PathBuf>,
@@ -58,10 +73,12 @@ pub struct OffloadFlags {
 /// What will be sent where, before anything is prepared.
 pub struct Plan {
     config: Config,
-    tail: Tail,
-    model: Model,
+    tails: Vec<Tail>,
+    models: Vec<Model>,
+    way: Way,
     deadline: Duration,
     completion: LocalCompletion,
+    budget: Budget,
 }
 
 /// A client, and what the prepared segments send through it.
@@ -72,30 +89,95 @@ pub struct Offloading {
     completion: LocalCompletion,
 }
 
+impl SendingFlags {
+    /// A client of `peers`.
+    pub fn config(&self, peers: Vec<Address>) -> Config {
+        Config {
+            tls: Tls { ca: self.ca.clone(), identity: self.cert.clone().zip(self.key.clone()) },
+            token_file: self.token_file.clone(),
+            metadata: self.metadata.clone(),
+            ..Config::new(peers)
+        }
+    }
+
+    /// The form in which tensors are sent.
+    pub fn wire(&self) -> Wire {
+        self.wire.unwrap_or(Wire::F32)
+    }
+
+    /// From an image's start to its answer.
+    pub fn deadline(&self) -> Duration {
+        self.deadline_ms.unwrap_or(Duration::from_secs(1))
+    }
+
+    /// Who completes what peers do not.
+    pub fn completion(&self) -> LocalCompletion {
+        match self.no_local_completion {
+            false => LocalCompletion::InTime,
+            true => LocalCompletion::Never,
+        }
+    }
+
+    /// What may be sent.
+    pub fn budget(&self) -> Budget {
+        let rate = |per_second: Option<f64>| per_second.map(Rate::new);
+        Budget { requests: rate(self.most_requests_per_s), bytes: rate(self.most_bytes_per_s) }
+    }
+}
+
 impl OffloadFlags {
     /// What the flags ask of `bundle`; `None` without `--offload`.
     ///
     /// # Errors
     /// When the bundle has no tail for it.
     pub fn plan(&self, bundle: &Bundle) -> anyhow::Result<Option<Plan>> {
-        let Some(cut) = self.offload_after else { return Ok(None) };
-        let wire = self.wire.unwrap_or(Wire::F32);
-        let tail = choose(bundle, cut, wire)?;
-        let model = Model::of(&tail, Canary::read(bundle.dir(), &tail)?);
-        let identity = self.cert.clone().zip(self.key.clone());
-        let config = Config {
-            tls: Tls { ca: self.ca.clone(), identity },
-            token_file: self.token_file.clone(),
-            metadata: self.metadata.clone(),
-            ..Config::new(self.offload.clone())
+        let Some(way) = self.offload_after else { return Ok(None) };
+        let sending = &self.sending;
+        let tails = match way {
+            Way::After(cut) => vec![choose(bundle, cut, sending.wire())?],
+            _ => tails(bundle, sending.wire())?,
         };
-        let completion = match self.no_local_completion {
-            false => LocalCompletion::InTime,
-            true => LocalCompletion::Never,
-        };
-        let deadline = self.deadline_ms.unwrap_or(Duration::from_secs(1));
-        Ok(Some(Plan { config, tail, model, deadline, completion }))
+        let models = models(bundle, &tails)?;
+        Ok(Some(Plan {
+            config: sending.config(self.offload.clone()),
+            tails,
+            models,
+            way,
+            deadline: sending.deadline(),
+            completion: sending.completion(),
+            budget: sending.budget(),
+        }))
     }
+}
+
+/// The tails as peers serve them.
+///
+/// # Errors
+/// When a known question cannot be read.
+pub fn models(bundle: &Bundle, tails: &[Tail]) -> anyhow::Result<Vec<Model>> {
+    tails.iter().map(|tail| Ok(Model::of(tail, Canary::read(bundle.dir(), tail)?))).collect()
+}
+
+/// All tails of a wire form.
+///
+/// # Errors
+/// When there are none.
+pub fn tails(bundle: &Bundle, wire: Wire) -> anyhow::Result<Vec<Tail>> {
+    let mut tails = bundle.tails()?;
+    tails.retain(|tail| tail.wire == wire);
+    if !tails.is_empty() {
+        return Ok(tails);
+    }
+    let name = &bundle.manifest().name;
+    Err(match wire {
+        Wire::F32 => {
+            hint(anyhow::anyhow!("bundle \"{name}\" has no tails"), "`offramp split --tails` writes them")
+        }
+        Wire::U8 => hint(
+            anyhow::anyhow!("bundle \"{name}\" has no u8 tails"),
+            "`offramp split --tails --wire u8 --wire-data DATA` writes them",
+        ),
+    })
 }
 
 /// The bundle's tail for a cut.
@@ -106,60 +188,49 @@ fn choose(bundle: &Bundle, cut: usize, wire: Wire) -> anyhow::Result<Tail> {
         let advice = format!("--offload-after takes 0 to {last}: the segments that run here");
         return Err(usage(format!("nothing is left to send after {cut} of {cuts} segments"), advice));
     }
-    let tails = bundle.tails()?;
-    let there: Vec<String> =
-        tails.iter().filter(|tail| tail.wire == wire).map(|tail| tail.cut.to_string()).collect();
-    if let Some(tail) = tails.into_iter().find(|tail| (tail.cut, tail.wire) == (cut, wire)) {
-        return Ok(tail);
-    }
-    let name = &bundle.manifest().name;
-    Err(match (there.is_empty(), wire) {
-        (false, _) => {
+    let mut tails = tails(bundle, wire)?;
+    match tails.iter().position(|tail| tail.cut == cut) {
+        Some(at) => Ok(tails.swap_remove(at)),
+        None => {
+            let there: Vec<String> = tails.iter().map(|tail| tail.cut.to_string()).collect();
             let advice = format!("the {wire} tails of this bundle begin at {}", there.join(", "));
-            hint(anyhow::anyhow!("bundle \"{name}\" has no {wire} tail after {cut} segments"), advice)
+            let name = &bundle.manifest().name;
+            Err(hint(anyhow::anyhow!("bundle \"{name}\" has no {wire} tail after {cut} segments"), advice))
         }
-        (true, Wire::F32) => {
-            hint(anyhow::anyhow!("bundle \"{name}\" has no tails"), "`offramp split --tails` writes them")
-        }
-        (true, Wire::U8) => hint(
-            anyhow::anyhow!("bundle \"{name}\" has no u8 tails"),
-            "`offramp split --tails --wire u8 --wire-data DATA` writes them",
-        ),
-    })
+    }
 }
 
 impl Plan {
     /// The form in which segments' outputs are sent; the image is the host's in any case.
     pub fn wire(&self) -> Option<Wire> {
-        (self.tail.cut > 0).then_some(self.tail.wire)
+        sent_form(&self.tails)
     }
 
     /// Connects, waits for peers for a while, and says on stderr what came of it.
     ///
     /// # Errors
-    /// When files or credentials cannot be used, or the backend cannot run the device's end of the cut. A peer that is not there
+    /// When files or credentials cannot be used, or the backend cannot run the device's end of a cut. A peer that is not there
     /// is no error.
     pub fn connect(self, prepared: &PreparedBundle, backend: &BackendFlags) -> anyhow::Result<Offloading> {
         LogFlags::WARNINGS.install();
-        let Self { config, tail, model, deadline, completion } = self;
-        let (cut, bytes) = (tail.cut, model.bytes_per_image());
+        let what = self.describe();
+        let Self { config, tails, models, way, deadline, completion, budget } = self;
         let (pipeline, engine) = (&prepared.pipeline, prepared.backend.as_ref());
-        let tails = [tail];
         let departures =
             prepare::departures(&prepared.bundle, &tails, pipeline, engine, backend.thread_count())?;
         let secrets = config.token_file.is_some() || !config.metadata.is_empty();
-        let name = model.name.clone();
         let readable = config.peers.iter().filter(|peer| secrets && !peer.is_secure());
         let readable: Vec<String> = readable.map(Address::to_string).collect();
-        let mut client = Client::connect(config, vec![model], Box::new(Fixed { cut }))?;
+        let place: Box<dyn Place> = match way {
+            Way::After(cut) => Box::new(Budgeted::new(Fixed { cut }, budget)),
+            _ => Box::new(Budgeted::new(Auto::new(placement::Config::new(deadline)), budget)),
+        };
+        let mut client = Client::connect(config, models, place)?;
         let otherwise = match completion {
             LocalCompletion::InTime => "the device completes what comes too late",
             LocalCompletion::Never => "the best exit so far answers what comes too late",
         };
-        output::note(format!(
-            "offload: after {cut} segments, {bytes} bytes an image, to {name}; deadline {} ms, {otherwise}",
-            deadline.as_secs_f64() * 1e3
-        ));
+        output::note(format!("offload: {what}; deadline {} ms, {otherwise}", deadline.as_secs_f64() * 1e3));
         for peer in readable {
             output::note(format!(
                 "note: tokens and metadata are sent to {peer} in clear, for all on the way to read"
@@ -171,6 +242,27 @@ impl Plan {
         client.summary().peers.iter().for_each(tell);
         Ok(Offloading { client, departures, deadline, completion })
     }
+
+    /// Where images are sent from, and what.
+    fn describe(&self) -> String {
+        let each: Vec<String> = self.models.iter().map(|model| model.bytes_per_image().to_string()).collect();
+        let (cuts, bytes): (Vec<String>, _) =
+            (self.tails.iter().map(|tail| tail.cut.to_string()).collect(), each.join(", "));
+        match (self.way, self.models.first()) {
+            (Way::After(cut), Some(model)) => {
+                format!("after {cut} segments, {bytes} bytes an image, to {}", model.name)
+            }
+            _ => format!(
+                "where it is expected to be sooner done, after {} segments, {bytes} bytes an image",
+                cuts.join(", ")
+            ),
+        }
+    }
+}
+
+/// The form in which segments' outputs are sent for `tails`; `None` where only the image is.
+pub fn sent_form(tails: &[Tail]) -> Option<Wire> {
+    tails.iter().find(|tail| tail.cut > 0).map(|tail| tail.wire)
 }
 
 /// Says where a peer stands before the first image.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use offramp_models::{Bundle, Causes, Wire};
+use offramp_runtime::backend::slowed::Scale;
 use offramp_runtime::backend::{Backend, Description};
 use offramp_runtime::pipeline::{Pipeline, RanBy};
 use offramp_runtime::prepare::{self, PrepareError, PrepareOptions, Prepared, Progress, Segments};
@@ -31,9 +32,18 @@ pub struct PreparedBundle {
     pub prepare_s: f64,
 }
 
+/// What the bundle is prepared for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Device {
+    /// The form in which what segments give can be sent; `None` where nothing is.
+    pub offload: Option<Wire>,
+    /// How much slower than it is the device is emulated.
+    pub scale: Option<Scale>,
+}
+
 impl PreparedBundle {
     /// Prepares `bundle` on the first backend that can run it, and says on stderr which and why. What is worth keeping
-    /// is kept in `cache`, else in the bundle. With `offload`, what segments give can be sent in that form.
+    /// is kept in `cache`, else in the bundle.
     ///
     /// # Errors
     /// What [`prepare::prepare`] says on the last backend.
@@ -41,14 +51,18 @@ impl PreparedBundle {
         bundle: Bundle,
         flags: &BackendFlags,
         cache: Option<&Path>,
-        offload: Option<Wire>,
+        device: Device,
     ) -> anyhow::Result<Self> {
         let cache = cache.map_or_else(|| bundle.dir().join(".prepared"), PathBuf::from);
         let candidates = flags.candidates(Some(&cache))?;
+        let candidates = match device.scale {
+            Some(scale) => candidates.slowed(scale),
+            None => candidates,
+        };
         let options = PrepareOptions {
             threads: flags.thread_count(),
             cache: Some(cache),
-            offload,
+            offload: device.offload,
             ..PrepareOptions::default()
         };
         Self::on(bundle, candidates, flags, &options)

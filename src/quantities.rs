@@ -5,6 +5,8 @@ use std::num::NonZeroUsize;
 use std::str::FromStr;
 use std::time::Duration;
 
+use offramp_offload::experiment::Way;
+use offramp_runtime::backend::slowed::Scale;
 use offramp_runtime::confidence::Threshold;
 use offramp_runtime::pacing::{MonotonicClock, Pacer};
 
@@ -28,6 +30,18 @@ pub fn address(text: &str) -> Result<SocketAddr, String> {
 /// A position: 0 or more.
 pub fn index(text: &str) -> Result<usize, String> {
     number(text, |_| true, "a whole number, 0 or more")
+}
+
+/// Where images leave: a number of segments, or wherever it pays.
+pub fn cut_or_auto(text: &str) -> Result<Way, String> {
+    let way = text.parse().ok().filter(|way| *way != Way::Local);
+    way.ok_or_else(|| "expected a number of segments, 0 or more, or auto".to_owned())
+}
+
+/// How many times slower a device is emulated.
+pub fn scale(text: &str) -> Result<Scale, String> {
+    let scale = number(text, |_| true, "a number from 1 to 1000")?;
+    Scale::new(scale).map_err(|error| error.to_string())
 }
 
 /// A threshold of confidence.

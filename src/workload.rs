@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use offramp_models::dataset::Dataset;
-use offramp_models::{Bundle, BundleError, Wire};
+use offramp_models::{Bundle, BundleError};
 use offramp_runtime::feed::Feed;
 use offramp_runtime::meter::NotMeasured;
 use offramp_runtime::report::{Report, Subject, Tally};
@@ -13,6 +13,7 @@ use crate::backends::BackendFlags;
 use crate::input::InputFlags;
 use crate::output;
 use crate::policies::{Chosen, PolicyFlags};
+pub use crate::prepared::Device;
 use crate::prepared::PreparedBundle;
 
 /// What to run, on what, and when to stop.
@@ -73,15 +74,14 @@ impl WorkloadFlags {
         Bundle::open(&self.bundle)
     }
 
-    /// Opens everything else, what is quickly refused first, and says on stderr what was taken. With `offload`, what
-    /// segments give can be sent in that form.
+    /// Opens everything else, what is quickly refused first, and says on stderr what was taken.
     ///
     /// # Errors
     /// When policy, pictures or backend cannot be used, or do not fit each other.
-    pub fn open(&self, bundle: Bundle, offload: Option<Wire>) -> anyhow::Result<Workload> {
+    pub fn open(&self, bundle: Bundle, device: Device) -> anyhow::Result<Workload> {
         let chosen = self.policy.choose(&bundle)?;
         let data = self.input.open(bundle.manifest())?;
-        let prepared = PreparedBundle::open(bundle, &self.backend, self.cache.as_deref(), offload)?;
+        let prepared = self.prepare(bundle, device)?;
         let feed = Feed::new(data.as_ref(), prepared.pipeline.input())?;
         output::note(format!("policy: {} ({})", chosen.file.policy, chosen.origin));
         output::note(format!("input: {}; the network takes {}", data.describe(), feed.describe()));
@@ -90,12 +90,25 @@ impl WorkloadFlags {
         Ok(Workload { prepared, chosen, data })
     }
 
+    /// The bundle alone.
+    ///
+    /// # Errors
+    /// As [`PreparedBundle::open`].
+    pub fn prepare(&self, bundle: Bundle, device: Device) -> anyhow::Result<PreparedBundle> {
+        PreparedBundle::open(bundle, &self.backend, self.cache.as_deref(), device)
+    }
+
     /// The same bundle on another backend.
     ///
     /// # Errors
     /// As [`PreparedBundle::open`].
     pub fn prepare_on(&self, workload: &Workload, flags: &BackendFlags) -> anyhow::Result<PreparedBundle> {
-        PreparedBundle::open(workload.prepared.bundle.clone(), flags, self.cache.as_deref(), None)
+        PreparedBundle::open(
+            workload.prepared.bundle.clone(),
+            flags,
+            self.cache.as_deref(),
+            Device::default(),
+        )
     }
 }
 

@@ -106,10 +106,27 @@ pub struct Ratio {
 /// # Errors
 /// The first error of a subject ends the comparison.
 pub fn compare<E>(subjects: &mut [Subject<'_, E>], protocol: &Protocol) -> Result<Comparison, E> {
-    let mut warmed_up = Vec::with_capacity(subjects.len());
-    for subject in subjects.iter_mut() {
-        warmed_up.push(protocol.warm_up.run(&mut subject.run)?);
-    }
+    let warmed_up = warm_up(subjects, protocol)?;
+    measure(subjects, warmed_up, protocol)
+}
+
+/// Warms every subject up: the first half of [`compare`], for those who count something of their own from then on.
+///
+/// # Errors
+/// The first error of a subject.
+pub fn warm_up<E>(subjects: &mut [Subject<'_, E>], protocol: &Protocol) -> Result<Vec<WarmedUp>, E> {
+    subjects.iter_mut().map(|subject| protocol.warm_up.run(&mut subject.run)).collect()
+}
+
+/// Measures warm subjects interleaved: the second half of [`compare`].
+///
+/// # Errors
+/// The first error of a subject.
+pub fn measure<E>(
+    subjects: &mut [Subject<'_, E>],
+    warmed_up: Vec<WarmedUp>,
+    protocol: &Protocol,
+) -> Result<Comparison, E> {
     let count = subjects.len();
     let there_and_back: Vec<usize> = (0..count).chain((0..count).rev()).collect();
     let mut samples: Vec<Vec<Vec<Sample>>> = vec![Vec::new(); count];

@@ -191,15 +191,30 @@ impl Tally {
         self.exits.iter().map(|exit| exit.seconds.len()).sum()
     }
 
+    /// Images by the exit where computing stopped.
+    pub fn counts(&self) -> Vec<usize> {
+        self.exits.iter().map(|exit| exit.seconds.len()).collect()
+    }
+
+    /// Fraction of the labelled images that were labelled rightly; `None` without any.
+    pub fn accuracy(&self) -> Option<f64> {
+        let sum = |of: fn(&Stopped) -> usize| self.exits.iter().map(of).sum::<usize>();
+        let (labelled, right) = (sum(|exit| exit.labelled), sum(|exit| exit.right));
+        (labelled > 0).then(|| right as f64 / labelled as f64)
+    }
+
+    /// What became of images that were sent; `None` where nobody watched.
+    pub fn offload(&self) -> Option<OffloadReport> {
+        self.sent.clone().map(|sent| sent.report(self.images()))
+    }
+
     /// The figures, with the energy of the run or the reason why it is unknown.
     pub fn report(mut self, subject: Subject<'_>, energy: Result<Joules, NotMeasured>) -> Report {
         let images = self.images();
         let mut all: Vec<f64> = self.exits.iter().flat_map(|exit| exit.seconds.iter().copied()).collect();
-        let counts: Vec<usize> = self.exits.iter().map(|exit| exit.seconds.len()).collect();
-        let (mut labelled, mut exits) = (Stopped::default(), Vec::with_capacity(counts.len()));
+        let (counts, accuracy, offload) = (self.counts(), self.accuracy(), self.offload());
+        let mut exits = Vec::with_capacity(counts.len());
         for (exit, stopped) in self.exits.iter_mut().enumerate() {
-            labelled.labelled += stopped.labelled;
-            labelled.right += stopped.right;
             let latency_s = Latency::of(&mut stopped.seconds);
             exits.push(ExitReport { exit, count: counts[exit], accuracy: stopped.accuracy(), latency_s });
         }
@@ -210,7 +225,7 @@ impl Tally {
             }
             value
         };
-        let accuracy = known("accuracy", labelled.accuracy(), "the images have no labels");
+        let accuracy = known("accuracy", accuracy, "the images have no labels");
         let mean_exit = known("mean_exit", mean_exit(&counts), "no image was run");
         let macs = macs_fraction(&counts, subject.macs);
         let macs_fraction = known("macs_fraction", macs, "the final exit has no MACs");
@@ -231,7 +246,7 @@ impl Tally {
             latency_s,
             compaction_s: (!self.compaction.is_zero()).then_some(self.compaction.as_secs_f64()),
             deadline_misses: self.deadline_misses,
-            offload: self.sent.map(|sent| sent.report(images)),
+            offload,
             energy_j,
             not_measured,
         }

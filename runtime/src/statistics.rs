@@ -5,7 +5,7 @@ mod student;
 
 use serde::{Deserialize, Serialize};
 
-pub use bootstrap::{Bootstrap, Interval, median_interval, ratio_of_medians};
+pub use bootstrap::{Bootstrap, Interval, median_interval, ratio_of_means, ratio_of_medians};
 pub use student::{Mean, mean_interval};
 
 /// Latency of many images, in seconds.

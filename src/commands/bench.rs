@@ -1,5 +1,7 @@
 //! `offramp bench`: latency in steady state, interleaved where two things are compared.
 
+mod offload;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -12,11 +14,12 @@ use offramp_runtime::bench::{Comparison, Measured, MeasuredExit, Protocol, Subje
 use offramp_runtime::report::Preprocessing;
 use serde_json::json;
 
+use self::offload::{OffloadTrials, Plan};
 use crate::backends::{BackendChoice, BackendFlags};
 use crate::input;
 use crate::prepared::PreparedBundle;
 use crate::status::Status;
-use crate::workload::{Workload, WorkloadFlags};
+use crate::workload::{Device, Workload, WorkloadFlags};
 use crate::{output, quantities};
 
 /// Measure steady-state latency per image and per exit, one image at a time, with 95 % intervals
@@ -29,7 +32,8 @@ use crate::{output, quantities};
                         offramp bench network.bundle --input benign.npz --against adversarial.npz\n  \
                         offramp bench network.bundle --input test.npz --exit 6 --whole network.onnx --threads 1\n  \
                         offramp bench network.bundle --input test.npz --exit 6 --against-backend tract --backend ort\n  \
-                        offramp bench network.bundle --input test.npz --as-bundled"
+                        offramp bench network.bundle --input test.npz --as-bundled\n  \
+                        offramp bench network.bundle --input test.npz --offload self --link 4g.toml,wifi.toml --device-scale 5 -o field"
 )]
 pub struct Bench {
     /// Compare with these pictures; DATA as for --input
@@ -44,22 +48,33 @@ pub struct Bench {
     /// Compare with the whole network in one piece on the same backend
     #[arg(long, value_name = "MODEL.onnx")]
     whole: Option<PathBuf>,
-    /// Blocks, the unit of resampling, 2 or more; each has two turns of everything compared
-    #[arg(long, value_name = "N", default_value = "30", value_parser = clap::value_parser!(u16).range(2..))]
-    blocks: u16,
-    /// Images in a row before the next one's turn
-    #[arg(long, value_name = "N", default_value = "20", value_parser = quantities::count)]
-    turn: NonZeroUsize,
+    /// Blocks, the unit of resampling, 2 or more; each has two turns of everything compared [default: 30, with --offload 5]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..))]
+    blocks: Option<u16>,
+    /// Images in a row before the next one's turn [default: 20, with --offload 10]
+    #[arg(long, value_name = "N", value_parser = quantities::count)]
+    turn: Option<NonZeroUsize>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     workload: WorkloadFlags,
+    #[command(flatten)]
+    offload: OffloadTrials,
 }
 
 impl Bench {
     pub fn run(self) -> anyhow::Result<Status> {
-        let workload = self.workload.open(self.workload.bundle()?, None)?;
+        if self.offload.are_asked() {
+            return self.offload.run(&Plan {
+                workload: &self.workload,
+                against: self.against.as_ref(),
+                blocks: self.blocks.unwrap_or(5),
+                turn: self.turn.map_or(10, NonZeroUsize::get),
+                json: self.json,
+            });
+        }
+        let workload = self.workload.open(self.workload.bundle()?, Device::default())?;
         let comparison = self.compare(&workload)?;
         self.print(&workload, &comparison)?;
         Ok(Status::Done)
@@ -103,8 +118,13 @@ impl Bench {
             let (backend, threads) = (prepared.backend.as_ref(), flags.thread_count());
             subjects.push(Subject::whole(model, backend, threads, &prepared.pipeline, data)?);
         }
-        let protocol = Protocol { blocks: self.blocks.into(), turn: self.turn.get(), ..Protocol::default() };
-        let total = subjects.len() as u64 * 2 * u64::from(self.blocks) * self.turn.get() as u64;
+        let plain = Protocol::default();
+        let protocol = Protocol {
+            blocks: self.blocks.map_or(plain.blocks, usize::from),
+            turn: self.turn.map_or(plain.turn, NonZeroUsize::get),
+            ..plain
+        };
+        let total = (subjects.len() * 2 * protocol.blocks * protocol.turn) as u64;
         let bar = output::progress(total, "measuring");
         let mut subjects: Vec<_> = subjects.into_iter().map(|subject| counted(subject, &bar)).collect();
         let comparison = compare(&mut subjects, &protocol);

@@ -16,7 +16,7 @@ use serde_json::json;
 use crate::backends::BackendFlags;
 use crate::input::InputFlags;
 use crate::policies::{FallbackKind, Kind};
-use crate::prepared::PreparedBundle;
+use crate::prepared::{Device, PreparedBundle};
 use crate::status::{Status, hint, usage};
 use crate::{output, provenance, quantities};
 
@@ -106,7 +106,7 @@ impl Calibrate {
         }
         let bundle = Bundle::open(&self.bundle)?;
         let data = self.input.open(bundle.manifest())?;
-        let prepared = PreparedBundle::open(bundle, &self.backend, self.cache.as_deref(), None)?;
+        let prepared = PreparedBundle::open(bundle, &self.backend, self.cache.as_deref(), Device::default())?;
         let (file, recording) = self.calibrate(&prepared, data.as_ref())?;
         if let Some(folder) = self.output.parent().filter(|folder| folder.ends_with("policies")) {
             std::fs::create_dir_all(folder)?;

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::backends::BackendFlags;
 use crate::output;
-use crate::prepared::PreparedBundle;
+use crate::prepared::{Device, PreparedBundle};
 use crate::status::Status;
 
 /// Build and cache what this device needs: optimised segments, TensorRT engines
@@ -32,8 +32,12 @@ pub struct Prepare {
 
 impl Prepare {
     pub fn run(self) -> anyhow::Result<Status> {
-        let prepared =
-            PreparedBundle::open(Bundle::open(&self.bundle)?, &self.backend, self.cache.as_deref(), None)?;
+        let prepared = PreparedBundle::open(
+            Bundle::open(&self.bundle)?,
+            &self.backend,
+            self.cache.as_deref(),
+            Device::default(),
+        )?;
         if self.json {
             output::json(&json!({
                 "schema_version": 1, "bundle": prepared.bundle_name(), "prepared": prepared.segments,

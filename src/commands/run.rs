@@ -14,7 +14,7 @@ use crate::backends::Threads;
 use crate::offload::{OffloadFlags, Offloading, Plan};
 use crate::status::{Status, usage};
 use crate::trace::TraceFile;
-use crate::workload::{Workload, WorkloadFlags};
+use crate::workload::{Device, Workload, WorkloadFlags};
 use crate::{output, quantities};
 
 /// Run pictures through a bundle, stopping each at the first confident exit
@@ -24,7 +24,8 @@ use crate::{output, quantities};
     after_help = "Examples:\n  offramp run network.bundle --input test.npz --threshold 0.8\n  \
                         offramp run network.bundle --input photos/ --policy entropy --thresholds 0.9,0.8,0.7 --trace t.jsonl\n  \
                         offramp run network.bundle --input shapes:test --exit 2 --backend tract --json\n  \
-                        offramp run network.bundle --input test.npz --offload grpc://10.0.0.7:8001 --offload-after 1 --deadline-ms 50"
+                        offramp run network.bundle --input test.npz --offload grpc://10.0.0.7:8001 --offload-after 1 --deadline-ms 50\n  \
+                        offramp run network.bundle --input test.npz --offload grpc://10.0.0.7:8001 --offload-after auto"
 )]
 pub struct Run {
     /// Images at once
@@ -65,7 +66,9 @@ impl Run {
         }
         let bundle = self.workload.bundle()?;
         let plan = self.offload.plan(&bundle)?;
-        let workload = self.workload.open(bundle, plan.as_ref().and_then(Plan::wire))?;
+        let workload = self
+            .workload
+            .open(bundle, Device { offload: plan.as_ref().and_then(Plan::wire), scale: None })?;
         let connect = |plan: Plan| plan.connect(&workload.prepared, &self.workload.backend);
         let mut offloading = plan.map(connect).transpose()?;
         let report = self.pass(&workload, offloading.as_mut())?;

@@ -12,7 +12,7 @@ use offramp_runtime::backend::Backend;
 use serde_json::json;
 use tracing::{info, warn};
 
-use crate::backends::BackendFlags;
+use crate::backends::{BackendFlags, Candidate};
 use crate::logs::LogFlags;
 use crate::status::{Status, tail_refused_by_backend};
 use crate::{interrupt, output, quantities};
@@ -93,14 +93,7 @@ impl Serve {
         self.logs.install();
         let (config, json) = (self.config(), self.json);
         let bundles = self.bundles.iter().map(Bundle::open).collect::<Result<Vec<_>, _>>()?;
-        let threads = self.backend.thread_count();
-        let prepare = |backend: &dyn Backend| {
-            let tails = bundles.iter().map(|bundle| Model::tails(bundle, self.wire, backend, threads));
-            Ok::<_, ModelError>(tails.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
-        };
-        let candidates = self.backend.candidates(None)?;
-        let (models, candidate): (Vec<Model>, _) =
-            candidates.first_that_runs(tail_refused_by_backend, prepare)?;
+        let (models, candidate) = prepare(&bundles, self.wire, &self.backend)?;
         let backend = candidate.backend.describe();
         info!(
             backend = backend.name,
@@ -155,6 +148,23 @@ impl Serve {
             drain: Duration::from_secs(limits.drain_seconds.into()),
         }
     }
+}
+
+/// The tails of `bundles`, those of one wire form or all, on the first backend that can run them.
+///
+/// # Errors
+/// When tails were changed or no backend runs them.
+pub fn prepare(
+    bundles: &[Bundle],
+    wire: Option<Wire>,
+    flags: &BackendFlags,
+) -> anyhow::Result<(Vec<Model>, Candidate)> {
+    let threads = flags.thread_count();
+    let prepare = |backend: &dyn Backend| {
+        let tails = bundles.iter().map(|bundle| Model::tails(bundle, wire, backend, threads));
+        Ok::<_, ModelError>(tails.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    };
+    Ok(flags.candidates(None)?.first_that_runs(tail_refused_by_backend, prepare)?)
 }
 
 /// Says what somebody on the network could do.

@@ -23,7 +23,7 @@ mod summary;
 mod terms;
 
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use offramp_runtime::backend::Value;
@@ -67,7 +67,6 @@ pub struct Client {
     sent: u64,
     declined: Declined,
     observed: Receiver<Observed>,
-    observer: Sender<Observed>,
     changed: watch::Receiver<()>,
 }
 
@@ -98,7 +97,8 @@ impl Client {
         let envelopes = models.iter().map(|_| Envelope::default()).collect();
         let (tell, changed) = watch::channel(());
         let mut seeds = ChaCha8Rng::seed_from_u64(config.seed);
-        let terms = Arc::new(Terms::new(config, credentials, models));
+        let (observer, observed) = mpsc::channel();
+        let terms = Arc::new(Terms::new(config, credentials, models, observer));
         let peer = |address: &Address| {
             let peer = Peer::new(address.clone(), Arc::clone(&terms), seeds.random(), tell.clone());
             let peer = Arc::new(peer);
@@ -106,7 +106,6 @@ impl Client {
             peer
         };
         let peers = terms.config.peers.iter().map(peer).collect();
-        let (observer, observed) = mpsc::channel();
         Ok(Self {
             runtime: Some(runtime),
             terms,
@@ -119,7 +118,6 @@ impl Client {
             sent: 0,
             declined: Declined::default(),
             observed,
-            observer,
             changed,
         })
     }
@@ -230,7 +228,7 @@ impl Remote for Client {
         self.terms.retries(|budget| budget.request());
         let question = Question { model, cut: cut.segment, images: cut.images, message, sent, deadline };
         let (answer, awaited) = mpsc::sync_channel(1);
-        let asking = question.ask(route, Arc::clone(&self.peers), self.observer.clone());
+        let asking = question.ask(route, Arc::clone(&self.peers));
         let task = self.runtime.as_ref()?.spawn(async move {
             // Nobody waits any more when another answer was taken.
             let _gone = answer.send(asking.await);

@@ -35,6 +35,15 @@ impl Processor {
     }
 }
 
+/// One line, as reports name a machine.
+impl std::fmt::Display for Processor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { architecture, brand, threads, .. } = self;
+        let brand = brand.as_deref().unwrap_or("of unknown make");
+        write!(f, "{architecture} {brand}, {threads} threads, {}", std::env::consts::OS)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

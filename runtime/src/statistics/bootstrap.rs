@@ -4,7 +4,7 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::{median, percentile};
+use super::{mean, median, percentile};
 
 /// How often to resample, and from which seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,16 @@ pub fn ratio_of_medians(over: &[Vec<f64>], under: &[Vec<f64>], bootstrap: Bootst
     interval(over.len().min(under.len()), bootstrap, |drawn| {
         let over = median(gather(&mut pool, over, drawn))?;
         let under = median(gather(&mut pool, under, drawn))?;
+        (under != 0.0).then(|| over / under)
+    })
+}
+
+/// As [`ratio_of_medians`], of means.
+pub fn ratio_of_means(over: &[Vec<f64>], under: &[Vec<f64>], bootstrap: Bootstrap) -> Option<Interval> {
+    let mut pool = Vec::new();
+    interval(over.len().min(under.len()), bootstrap, |drawn| {
+        let over = mean(gather(&mut pool, over, drawn))?;
+        let under = mean(gather(&mut pool, under, drawn))?;
         (under != 0.0).then(|| over / under)
     })
 }
@@ -97,6 +107,8 @@ mod tests {
             |factor: f64| (0..20).map(|block| vec![factor * f64::from(1 + block); 4]).collect::<Vec<_>>();
         let found = ratio_of_medians(&drifting(3.0), &drifting(2.0), Bootstrap::default()).unwrap();
         assert_eq!(found, Interval { estimate: 1.5, low: 1.5, high: 1.5 });
+        let means = ratio_of_means(&drifting(3.0), &drifting(2.0), Bootstrap::default()).unwrap();
+        assert!((means.estimate - 1.5).abs() < 1e-12 && (means.high - 1.5).abs() < 1e-12, "{means:?}");
     }
 
     #[test]

@@ -171,16 +171,9 @@ impl Campaign<'_> {
             let what = format!("MACs of the internal classifiers of {} alone", network.name);
             not_measured.push(NotMeasured::new(&what, why));
         }
-        let here = Processor::here();
         let provenance = Provenance {
             producer: self.producer.to_owned(),
-            machine: format!(
-                "{} {}, {} threads, {}",
-                here.architecture,
-                here.brand.as_deref().unwrap_or("of unknown make"),
-                here.threads,
-                std::env::consts::OS
-            ),
+            machine: Processor::here().to_string(),
             backend,
             threads: self.threads,
             data: data.images.describe(),

@@ -95,6 +95,9 @@ pub(super) enum Failure {
     /// No answer in time.
     #[error("no answer within {} ms", .within.as_millis())]
     Timeout { within: Duration },
+    /// No answer to a known question in time.
+    #[error("model \"{model}\" does not answer a known question within {} ms", .within.as_millis())]
+    Slow { model: String, within: Duration },
     /// An answer that cannot be one.
     #[error("the answer cannot be used")]
     Reply {
@@ -131,7 +134,7 @@ impl Failure {
             Self::Connect { .. } | Self::ConnectTimeout { .. } | Self::Lost => Class::Link,
             Self::Files { .. } => Class::Permanent,
             Self::Status { phase, status } => class(status, *phase),
-            Self::Timeout { .. } => Class::Deadline,
+            Self::Timeout { .. } | Self::Slow { .. } => Class::Deadline,
             Self::Reply { .. } => Class::BadAnswer,
             Self::NotReady => Class::Draining,
             Self::NoModel { .. } | Self::Described { .. } => Class::Mismatch,

@@ -3,32 +3,29 @@
 //! Servers differ in what they say about themselves: some have no metadata, some describe no inputs, some are always ready. So nothing
 //! but readiness is required, what is said must not contradict, and the proof is one known question that is answered rightly.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::time::timeout;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
-use super::credentials::Credentials;
 use super::failure::{Class, Failure, Phase};
 use super::message::Envelope;
 use super::model::Model;
 use super::reply;
 use super::session::Session;
 use super::summary::Standing;
+use super::terms::Terms;
 use crate::oip::grpc_inference_service_client::GrpcInferenceServiceClient;
 use crate::oip::{
     EXTENSION, ModelMetadataRequest, ModelReadyRequest, ServerMetadataRequest, ServerReadyRequest,
 };
+use crate::placement::{End, Observed};
 
 /// A handshake in one session.
 pub(super) struct Handshake<'a> {
     pub(super) session: &'a Session,
-    pub(super) credentials: &'a Credentials,
-    /// For each question.
-    pub(super) within: Duration,
-    /// Bytes of a message that are still sent.
-    pub(super) cap: usize,
+    pub(super) terms: &'a Terms,
 }
 
 impl Handshake<'_> {
@@ -63,6 +60,7 @@ impl Handshake<'_> {
                 Class::Permanent if matches!(failure, Failure::Canary { .. } | Failure::Message { .. }) => {
                     Ok((Standing::Refused, Some(failure)))
                 }
+                _ if matches!(failure, Failure::Slow { .. }) => Ok((Standing::Slow, Some(failure))),
                 _ => Err(failure),
             },
         }
@@ -102,17 +100,29 @@ impl Handshake<'_> {
     async fn canary(&self, model: &Model) -> Result<(), Failure> {
         let wrong = |what| Failure::Canary { model: model.name.clone(), what };
         let (images, inputs) = (model.canary.batch, &model.canary.inputs);
-        let message = Envelope::default().fill(model, images, "canary", inputs, self.cap);
+        let message =
+            Envelope::default().fill(model, images, "canary", inputs, self.terms.config.payload_cap);
         let message = message.map_err(|source| Failure::Message { source })?;
-        let deadline = Instant::now() + self.within;
-        let answer =
-            self.session.infer(message, self.credentials, reply::most(model, images), deadline).await;
+        let request_bytes = message.len();
+        let sent = Instant::now();
+        let (most, deadline) = (reply::most(model, images), sent + self.terms.config.handshake);
+        let answer = self.session.infer(message, &self.terms.credentials, most, deadline).await;
+        let took = sent.elapsed();
         let answer = match answer {
             Err(failure) if failure.class() == Class::BadAnswer => return Err(wrong(failure.told())),
+            Err(Failure::Timeout { within }) => {
+                return Err(Failure::Slow { model: model.name.clone(), within });
+            }
             other => other?,
         };
+        let bytes = answer.len();
         let answer = reply::check(model, images, answer).map_err(|error| wrong(error.to_string()))?;
-        model.differs(&answer.logits).map_or(Ok(()), |what| Err(wrong(what)))
+        if let Some(what) = model.differs(&answer.logits) {
+            return Err(wrong(what));
+        }
+        let end = End::Answer { bytes, took, server: answer.server };
+        self.terms.observe(Observed { cut: model.cut, images, request_bytes, sent, end });
+        Ok(())
     }
 
     fn client(&self) -> GrpcInferenceServiceClient<Channel> {
@@ -121,18 +131,18 @@ impl Handshake<'_> {
 
     fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
-        request.set_timeout(self.within);
-        self.credentials.apply(request.metadata_mut());
+        request.set_timeout(self.terms.config.handshake);
+        self.terms.credentials.apply(request.metadata_mut());
         request
     }
 
     async fn ask<T>(&self, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Failure> {
-        match timeout(self.within, call).await {
+        match timeout(self.terms.config.handshake, call).await {
             Ok(answer) => {
-                let failed = |status| Failure::of(status, Phase::Before, self.within);
+                let failed = |status| Failure::of(status, Phase::Before, self.terms.config.handshake);
                 Ok(answer.map_err(failed)?.into_inner())
             }
-            Err(_) => Err(Failure::Timeout { within: self.within }),
+            Err(_) => Err(Failure::Timeout { within: self.terms.config.handshake }),
         }
     }
 }

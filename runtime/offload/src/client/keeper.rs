@@ -96,20 +96,33 @@ async fn shake_hands(
         session = connect(peer).await?;
         handshake(peer, &session).greet().await?;
     }
-    let mut standing = Vec::with_capacity(peer.terms.models.len());
+    let models = &peer.terms.models;
+    let mut standing = vec![Standing::Slow; models.len()];
     let mut last = None;
-    for model in &peer.terms.models {
+    // The least to send first: what takes longer than one that takes too long is not tried.
+    let mut smallest_first: Vec<usize> = (0..models.len()).collect();
+    smallest_first.sort_by_key(|at| models[*at].bytes_per_image());
+    for at in smallest_first {
+        let model = &models[at];
         let (stands, failure) = handshake(peer, &session).prove(model).await?;
         if let Some(failure) = &failure {
             let error = peer.redacted(failure);
-            if stands == Standing::Refused {
-                tracing::error!(peer = %peer.address, model = model.name, error, "the model is not used");
-            } else {
-                tracing::warn!(peer = %peer.address, model = model.name, error, "the model is not served");
+            let model = &model.name;
+            match stands {
+                Standing::Refused => {
+                    tracing::error!(peer = %peer.address, model, error, "the model is not used");
+                }
+                Standing::Slow => {
+                    tracing::warn!(peer = %peer.address, model, error, "it and larger ones are not used");
+                }
+                _ => tracing::warn!(peer = %peer.address, model, error, "the model is not served"),
             }
         }
-        standing.push(stands);
+        standing[at] = stands;
         last = failure.or(last);
+        if stands == Standing::Slow {
+            break;
+        }
     }
     if standing.contains(&Standing::Proven) {
         return Ok((session, standing));
@@ -149,8 +162,7 @@ async fn recheck(peer: &Arc<Peer>) {
 }
 
 fn handshake<'s>(peer: &'s Peer, session: &'s Session) -> Handshake<'s> {
-    let (config, credentials) = (&peer.terms.config, &peer.terms.credentials);
-    Handshake { session, credentials, within: config.handshake, cap: config.payload_cap }
+    Handshake { session, terms: &peer.terms }
 }
 
 async fn connect(peer: &Arc<Peer>) -> Result<Arc<Session>, Failure> {

@@ -1,7 +1,7 @@
 //! One request, from being sent to its end: answered, failed, or given up.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -43,13 +43,8 @@ pub(super) struct Question {
 
 impl Question {
     /// Asks along `route`, and once more along another if the link fails before anything of an answer is there.
-    pub(super) async fn ask(
-        self,
-        route: Route,
-        peers: Arc<[Arc<Peer>]>,
-        observed: Sender<Observed>,
-    ) -> Option<Completion> {
-        let (failure, used) = match self.attempt(route.clone(), &observed).await {
+    pub(super) async fn ask(self, route: Route, peers: Arc<[Arc<Peer>]>) -> Option<Completion> {
+        let (failure, used) = match self.attempt(route.clone()).await {
             Ok(completion) => return Some(completion),
             Err(failure) => (failure, route),
         };
@@ -61,13 +56,13 @@ impl Question {
         if !terms.retries(|budget| budget.retry()) {
             return None;
         }
-        self.attempt(other, &observed).await.ok()
+        self.attempt(other).await.ok()
     }
 
-    async fn attempt(&self, route: Route, observed: &Sender<Observed>) -> Result<Completion, Failure> {
+    async fn attempt(&self, route: Route) -> Result<Completion, Failure> {
         let terms = Arc::clone(&route.peer.terms);
         let model = &terms.models[self.model];
-        let attempt = Attempt { question: self, route, observed, ended: false };
+        let attempt = Attempt { question: self, route, ended: false };
         let (session, most) = (&attempt.route.session, reply::most(model, self.images));
         let answer = session.infer(self.message.clone(), &terms.credentials, most, self.deadline).await;
         let checked = answer.and_then(|message| {
@@ -92,7 +87,6 @@ impl Question {
 struct Attempt<'a> {
     question: &'a Question,
     route: Route,
-    observed: &'a Sender<Observed>,
     ended: bool,
 }
 
@@ -113,8 +107,7 @@ impl Attempt<'_> {
     fn end(&mut self, end: End) {
         self.ended = true;
         let Question { cut, images, sent, ref message, .. } = *self.question;
-        // Nobody listens any more when the client is gone.
-        let _gone = self.observed.send(Observed { cut, images, request_bytes: message.len(), sent, end });
+        self.route.peer.terms.observe(Observed { cut, images, request_bytes: message.len(), sent, end });
     }
 }
 

@@ -109,6 +109,8 @@ pub enum Standing {
     Missing,
     /// It answered a known question wrongly, or does not take messages of that size.
     Refused,
+    /// A known question takes too long, or that of a model with less to send does.
+    Slow,
 }
 
 /// Requests by what came of them.

@@ -66,6 +66,8 @@ pub struct Auto {
     local: Vec<f64>,
     /// By cut, bytes that cross it for one image.
     bytes: Vec<f64>,
+    /// What was observed before the first image came, the known questions of handshakes: what they ask is known with it.
+    early: Vec<Observed>,
 }
 
 /// Requests that fail, and what they cost.
@@ -76,7 +78,7 @@ struct Failures {
 }
 
 impl Auto {
-    /// Knows nothing yet: the first images stay, and are probed.
+    /// Knows nothing yet: without answers to known questions the first images stay, and are probed.
     pub fn new(config: Config) -> Self {
         Self {
             config,
@@ -89,6 +91,7 @@ impl Auto {
             ahead: Vec::new(),
             local: Vec::new(),
             bytes: Vec::new(),
+            early: Vec::new(),
         }
     }
 
@@ -103,6 +106,27 @@ impl Auto {
         for candidate in candidates {
             self.bytes.resize(self.bytes.len().max(candidate.cut + 1), 0.0);
             self.bytes[candidate.cut] = candidate.bytes as f64;
+        }
+        for observed in std::mem::take(&mut self.early) {
+            self.learn(&observed);
+        }
+    }
+
+    /// Learns what a request took.
+    fn learn(&mut self, observed: &Observed) {
+        let &Observed { cut, images, end, .. } = observed;
+        let question = self.question(cut, images);
+        let failed = matches!(end, End::Failed { .. });
+        self.failures.share += (f64::from(u8::from(failed)) - self.failures.share) * FAILURE_GAIN;
+        match end {
+            End::Answer { took, server, .. } => {
+                self.cost.learn(question, took.as_secs_f64(), server.map(|server| server.as_secs_f64()));
+            }
+            End::Unanswered { after } => self.cost.learn_at_least(question, after.as_secs_f64()),
+            End::Failed { after } => {
+                let seconds = &mut self.failures.seconds;
+                *seconds += (after.as_secs_f64() - *seconds) * FAILURE_GAIN;
+            }
         }
     }
 
@@ -158,20 +182,11 @@ impl Place for Auto {
     }
 
     fn observe(&mut self, observed: &Observed) {
-        let &Observed { cut, images, sent, end, .. } = observed;
-        self.explorer.ended(cut, sent);
-        let question = self.question(cut, images);
-        let failed = matches!(end, End::Failed { .. });
-        self.failures.share += (f64::from(u8::from(failed)) - self.failures.share) * FAILURE_GAIN;
-        match end {
-            End::Answer { took, server, .. } => {
-                self.cost.learn(question, took.as_secs_f64(), server.map(|server| server.as_secs_f64()));
-            }
-            End::Unanswered { after } => self.cost.learn_at_least(question, after.as_secs_f64()),
-            End::Failed { after } => {
-                let seconds = &mut self.failures.seconds;
-                *seconds += (after.as_secs_f64() - *seconds) * FAILURE_GAIN;
-            }
+        self.explorer.ended(observed.cut, observed.sent);
+        if self.bytes.is_empty() {
+            self.early.push(*observed);
+        } else {
+            self.learn(observed);
         }
     }
 

@@ -32,6 +32,8 @@ pub enum Does {
     AnswersTyped,
     /// Never answers.
     Hangs,
+    /// Never answers about tails from this cut on.
+    HangsFrom { cut: usize },
     /// Cuts the connection.
     Cuts,
     /// Stops serving altogether.
@@ -371,6 +373,7 @@ impl GrpcInferenceService for Service {
             Does::Answers { after_ms: 0 } => {}
             Does::Answers { after_ms } => tokio::time::sleep(Duration::from_millis(after_ms)).await,
             Does::Hangs => std::future::pending().await,
+            Does::HangsFrom { cut } if model.cut >= cut => std::future::pending().await,
             Does::Cuts => {
                 self.0.cut();
                 std::future::pending().await

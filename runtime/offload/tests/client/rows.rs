@@ -184,8 +184,23 @@ fn a_peer_that_hangs_while_it_should_prove_itself_is_not_used() {
     let mut client = client(config, &table, 1);
     assert!(!client.wait_for_peer(PATIENCE));
     let summary = until(&client, |summary| summary.peers[0].openings >= 1);
-    assert!(summary.peers[0].last_error.as_ref().unwrap().starts_with("no answer within "), "{summary:?}");
+    let error = summary.peers[0].last_error.as_ref().unwrap();
+    assert!(error.contains("does not answer a known question within "), "{summary:?}");
     assert_eq!((answers(&table, &mut client, 0..3), fake.requests()), (vec![None; 3], 0));
+}
+
+#[test]
+fn a_link_too_slow_for_one_tail_serves_those_with_less_to_send() {
+    let table = table(3);
+    let fake = Fake::start(Setup { canary: Does::HangsFrom { cut: 1 }, ..Setup::of(&table) });
+    let mut config = config(vec![fake.address()]);
+    config.handshake = Duration::from_millis(100);
+    let mut client = client(config, &table, 0);
+    assert!(client.wait_for_peer(PATIENCE));
+    let standing: Vec<_> = client.summary().peers[0].models.iter().map(|model| model.standing).collect();
+    assert_eq!(standing, [Standing::Proven, Standing::Slow, Standing::Slow]);
+    assert_eq!(fake.canaries(), 2, "what has as much to send as one that hangs is not asked");
+    assert_eq!(answers(&table, &mut client, 0..3), [Some(By::Peer); 3]);
 }
 
 #[test]

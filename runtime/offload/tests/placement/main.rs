@@ -6,9 +6,12 @@
 mod world;
 
 use std::ops::Range;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use offramp_offload::placement::{Auto, Budget, Budgeted, Config, Fixed, Rate};
+use offramp_offload::placement::{
+    Auto, Budget, Budgeted, Candidate, Config, End, Fixed, Observed, Place, Rate,
+};
+use offramp_runtime::remote::{Cut, Placement};
 use world::{Line, Network, Run, World};
 
 const IMAGES: usize = 400;
@@ -116,6 +119,31 @@ fn twenty_images_after_the_rate_changed_the_mean_is_within_a_tenth_of_the_new_be
         }
     }
     assert!(beyond.is_empty(), "{}", beyond.join("\n"));
+}
+
+#[test]
+fn answers_to_known_questions_place_the_first_image() {
+    let network = large();
+    let now = Instant::now();
+    let ahead: Vec<Duration> =
+        network.segments.iter().map(|seconds| Duration::from_secs_f64(20.0 * seconds)).collect();
+    let candidates: Vec<Candidate> = network
+        .bytes
+        .iter()
+        .enumerate()
+        .map(|(cut, &bytes)| Candidate { cut, bytes, usable: true })
+        .collect();
+    let first = |rate_mbps: f64| {
+        let mut auto = Auto::new(Config::new(Duration::from_secs(5)));
+        for &Candidate { cut, bytes, .. } in &candidates {
+            let rest: f64 = network.segments[cut..].iter().sum();
+            let took = Duration::from_secs_f64(0.01 + bytes as f64 * 8.0 / (rate_mbps * 1e6) + rest);
+            let end = End::Answer { bytes: 100, took, server: None };
+            auto.observe(&Observed { cut, images: 1, request_bytes: bytes + 200, sent: now, end });
+        }
+        auto.place(&Cut { segment: 0, images: 1, ahead: &ahead, since: now }, &candidates, now)
+    };
+    assert_eq!((first(100.0), first(0.5)), (Placement::Offload, Placement::Local));
 }
 
 #[test]
