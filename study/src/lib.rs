@@ -12,6 +12,7 @@ pub mod findings;
 pub mod loss;
 pub mod method;
 pub mod metrics;
+pub mod offload;
 pub mod oracle;
 pub mod plot;
 mod random;

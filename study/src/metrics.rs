@@ -21,7 +21,7 @@ mod inquiry;
 pub mod latency;
 pub mod policies;
 pub mod returns;
-mod row;
+pub(crate) mod row;
 pub mod summary;
 pub mod sweep;
 pub mod transfer;

@@ -18,11 +18,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use offramp_models::partial::write_whole;
+use offramp_offload::experiment;
 
+use crate::offload;
 use crate::plot::PlotError;
 use crate::plot::text::legal;
 
 pub use check::Fault;
+pub(crate) use stored::versioned;
 pub use stored::{FILE, SCHEMA_VERSION, Stored, StoredError};
 
 /// One study in a report.
@@ -89,12 +92,18 @@ pub struct Written {
 }
 
 impl Study {
-    /// Reads the study in `folder`.
+    /// Reads the study in `folder`, or the offload experiment where there is no study.
     ///
     /// # Errors
     /// Whatever [`Stored::read`] says.
     pub fn read(folder: &Path) -> Result<Self, StoredError> {
-        Ok(Self { folder: folder.display().to_string(), stored: Stored::read(folder)? })
+        let stored = match Stored::read(folder) {
+            Err(StoredError::Missing { .. }) if folder.join(experiment::FILE).exists() => {
+                offload::read(folder)?
+            }
+            read => read?,
+        };
+        Ok(Self { folder: folder.display().to_string(), stored })
     }
 }
 

@@ -6,6 +6,7 @@ mod attack;
 mod hostile;
 mod messages;
 mod offload;
+mod placement;
 mod tails;
 mod workflow;
 

@@ -9,13 +9,13 @@ use serde_json::Value;
 use super::{bundle, json, offramp, refusal, root, text};
 
 /// `offramp serve` on a free port; killed when dropped.
-struct Serving {
+pub struct Serving {
     child: Child,
-    address: String,
+    pub address: String,
 }
 
 impl Serving {
-    fn start(bundle: &Path, flags: &[&str]) -> Self {
+    pub fn start(bundle: &Path, flags: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_offramp"));
         command.args(["serve", text(bundle), "--listen", "127.0.0.1:0", "--backend", "tract", "--json"]);
         let mut child = command.args(flags).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -36,21 +36,21 @@ impl Drop for Serving {
 }
 
 /// The shipped network with tails at cuts 0 and 2.
-fn bundle_with_tails(folder: &Path) -> PathBuf {
+pub fn bundle_with_tails(folder: &Path) -> PathBuf {
     let (out, model) = (folder.join("bundle"), root().join("models/zoo/shapes-sdn.onnx"));
     let split = ["split", text(&model), "-o", text(&out), "--backend", "tract", "--tails", "0,2"];
     json(&[&split[..], &["--wire", "u8", "--wire-data", "shapes:calibration:40", "--json"]].concat());
     out
 }
 
-fn run<'a>(bundle: &'a Path, trace: &'a Path) -> Vec<&'a str> {
+pub fn run<'a>(bundle: &'a Path, trace: &'a Path) -> Vec<&'a str> {
     let mut arguments = vec!["run", text(bundle), "--input", "shapes:test:40", "--backend", "tract"];
     arguments.extend(["--threshold", "0.9", "--trace", text(trace), "--json"]);
     arguments
 }
 
 /// Image, exit and label of every line of a trace, and how many were completed by a peer.
-fn answers(trace: &Path) -> (Vec<[u64; 3]>, usize) {
+pub fn answers(trace: &Path) -> (Vec<[u64; 3]>, usize) {
     let lines = std::fs::read_to_string(trace).unwrap();
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let answer = |line: &Value| ["image", "exit", "predicted"].map(|key| line[key].as_u64().unwrap());

@@ -1,7 +1,7 @@
 //! `bench --offload`: ways of placing images against each other.
 
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use offramp_models::dataset::DataRef;
 use offramp_models::{Bundle, Tail};
 use offramp_offload::client::{self, Address};
 use offramp_offload::experiment::{
-    DataName, Experiment, Input, LinkName, Loopback, SCHEMA_VERSION, Stage, Terms, Way, try_out,
+    Cell, DataName, Experiment, Input, LinkName, Loopback, SCHEMA_VERSION, Stage, Terms, Way, try_out,
 };
 use offramp_offload::link::Profile;
 use offramp_offload::server::{self, Server};
@@ -43,6 +43,9 @@ pub struct OffloadTrials {
     /// Emulate these links between device and server, one after the other (docs/offload.md tells what a file holds)
     #[arg(long, value_name = "FILE.toml,..", value_delimiter = ',', requires = "offload")]
     link: Vec<PathBuf>,
+    /// Change every emulated link to this one half-way: what the placement makes of it is measured from 20 images later on
+    #[arg(long, value_name = "FILE.toml", requires = "link")]
+    then: Option<PathBuf>,
     /// Emulate devices so many times slower than this one
     #[arg(long, value_name = "X,..", value_delimiter = ',', value_parser = quantities::scale, requires = "offload")]
     device_scale: Vec<Scale>,
@@ -106,6 +109,7 @@ impl OffloadTrials {
         LogFlags::WARNINGS.install();
         let Some(peers) = &self.offload else { return Ok(Status::Usage) };
         let links = self.links(peers)?;
+        let then = self.then.as_deref().map(profile).transpose()?;
         let bundle = plan.workload.bundle()?;
         let tails = offload::tails(&bundle, self.sending.wire())?;
         let ways = self.ways(&bundle, &tails)?;
@@ -128,7 +132,7 @@ impl OffloadTrials {
             turn: plan.turn,
             ..Protocol::default()
         };
-        let cells = links.len() * self.device_scale.len().max(1);
+        let cells = links.len() * self.device_scale.len().max(1) * (1 + usize::from(then.is_some()));
         let inputs = 1 + usize::from(other.is_some());
         let images = protocol.blocks * 2 * protocol.turn + 2 * protocol.warm_up.window;
         let bar = output::progress((cells * ways.len() * inputs * images) as u64, "measuring");
@@ -149,6 +153,7 @@ impl OffloadTrials {
                     models: &models,
                     client: &reached.client,
                     link: profile.as_ref().zip(reached.upstream),
+                    then: then.as_ref().map(|(_, profile)| profile),
                     deadline: self.sending.deadline(),
                     completion: self.sending.completion(),
                     budget: self.sending.budget(),
@@ -158,13 +163,18 @@ impl OffloadTrials {
                 let other = plan.against.zip(other.as_deref());
                 let other = other.map(|(name, data)| Input { name: name.to_string(), data });
                 let inputs: Vec<_> = std::iter::once(benign).chain(other).collect();
-                let mut cell = try_out(&stage, &ways, &inputs, &protocol, &|| bar.inc(1))?;
-                cell.link = profile.as_ref().map(|profile| LinkName::new(name.clone(), profile));
-                cell.device_scale = device.scale.map_or(1.0, Scale::times);
-                if !plan.json {
-                    bar.suspend(|| output::text(cell.table()))?;
+                let halves = try_out(&stage, &ways, &inputs, &protocol, &|| bar.inc(1))?;
+                let first = profile.as_ref().map(|profile| LinkName::new(name.clone(), profile));
+                let second =
+                    then.as_ref().map(|(other, profile)| LinkName::new(other.clone(), profile).after(name));
+                for (half, link) in halves.into_iter().zip([first, second]) {
+                    let device_scale = device.scale.map_or(1.0, Scale::times);
+                    let cell = Cell { link, device_scale, ..half };
+                    if !plan.json {
+                        bar.suspend(|| output::text(cell.table()))?;
+                    }
+                    experiment.cells.push(cell);
                 }
-                experiment.cells.push(cell);
                 self.keep(&experiment)?;
             }
             let Some(scale) = scales.next() else { break };
@@ -199,10 +209,7 @@ impl OffloadTrials {
             let advice = "name one grpc:// server with --offload, or self";
             return Err(usage("an emulated link has one server without TLS at its other end", advice));
         }
-        let read = |path: &PathBuf| {
-            let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-            Ok((name, Some(Profile::read(path)?)))
-        };
+        let read = |path: &PathBuf| profile(path).map(|(name, profile)| (name, Some(profile)));
         self.link.iter().map(read).collect()
     }
 
@@ -287,6 +294,12 @@ impl OffloadTrials {
             cells: Vec::new(),
         })
     }
+}
+
+/// An emulated link, and what it is called.
+fn profile(path: &Path) -> anyhow::Result<(String, Profile)> {
+    let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    Ok((name, Profile::read(path)?))
 }
 
 fn resolve(address: &Address) -> anyhow::Result<SocketAddr> {

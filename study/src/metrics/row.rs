@@ -12,27 +12,27 @@ pub(super) const NO_EARLY_EXIT: &str = "no early exit";
 pub(super) const NO_MACS: &str = "no images or no MACs";
 pub(super) const NO_METER: &str = "no energy meter in this build";
 
-pub(super) fn column(name: &str, head: &str, format: Format) -> Column {
+pub(crate) fn column(name: &str, head: &str, format: Format) -> Column {
     Column { name: name.to_owned(), head: head.to_owned(), format, measured: false }
 }
 
-pub(super) fn text(name: &str, head: &str) -> Column {
+pub(crate) fn text(name: &str, head: &str) -> Column {
     column(name, head, Format::Text)
 }
 
-pub(super) fn count(name: &str, head: &str) -> Column {
+pub(crate) fn count(name: &str, head: &str) -> Column {
     column(name, head, Format::Count)
 }
 
-pub(super) fn percent(name: &str, head: &str) -> Column {
+pub(crate) fn percent(name: &str, head: &str) -> Column {
     column(name, head, Format::Percent)
 }
 
-pub(super) fn decimals(name: &str, head: &str, digits: u8) -> Column {
+pub(crate) fn decimals(name: &str, head: &str, digits: u8) -> Column {
     column(name, head, Format::Decimals(digits))
 }
 
-pub(super) fn measured(name: &str, head: &str, format: Format) -> Column {
+pub(crate) fn measured(name: &str, head: &str, format: Format) -> Column {
     Column { measured: true, ..column(name, head, format) }
 }
 
@@ -56,20 +56,20 @@ pub(super) fn identity_of(comparison: &Comparison<'_>) -> Vec<Cell> {
     [set_of(comparison), vec![word(comparison.given().policy_name)]].concat()
 }
 
-pub(super) fn word(word: &str) -> Cell {
+pub(crate) fn word(word: &str) -> Cell {
     Cell::Text(word.to_owned())
 }
 
-pub(super) fn number(count: usize) -> Cell {
+pub(crate) fn number(count: usize) -> Cell {
     Cell::Number(count as f64)
 }
 
 /// The number, or why there is none.
-pub(super) fn known(number: Option<f64>, why: &str) -> Cell {
+pub(crate) fn known(number: Option<f64>, why: &str) -> Cell {
     number.map_or_else(|| absent(why), Cell::Number)
 }
 
-pub(super) fn absent(why: &str) -> Cell {
+pub(crate) fn absent(why: &str) -> Cell {
     Cell::NotMeasured(why.to_owned())
 }
 

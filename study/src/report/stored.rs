@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use offramp_models::partial::write_whole;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::check::{Fault, check};
@@ -53,18 +54,22 @@ pub enum StoredError {
         line: usize,
     },
     /// Not JSON, or not of this form.
-    #[error("{} does not hold findings of schema version {SCHEMA_VERSION}", path.display())]
+    #[error("{} does not hold what it should in schema version {expected}", path.display())]
     Form {
         /// The file.
         path: PathBuf,
+        /// The version that this build reads.
+        expected: u32,
         /// What does not hold.
         source: serde_json::Error,
     },
     /// Written for another reader.
-    #[error("{} has schema version {found}, this build reads {SCHEMA_VERSION}", path.display())]
+    #[error("{} has schema version {found}, this build reads {expected}", path.display())]
     Version {
         /// The file.
         path: PathBuf,
+        /// The version that this build reads.
+        expected: u32,
         /// The version found.
         found: u64,
     },
@@ -92,35 +97,21 @@ impl Stored {
         Self { schema_version: SCHEMA_VERSION, provenance, findings }
     }
 
+    /// Whether they can be shown.
+    ///
+    /// # Errors
+    /// The first fault.
+    pub fn check(&self) -> Result<(), Fault> {
+        check(&self.findings)
+    }
+
     /// Reads the findings in `folder`.
     ///
     /// # Errors
     /// All but `Write`.
     pub fn read(folder: &Path) -> Result<Self, StoredError> {
         let path = folder.join(FILE);
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(StoredError::Missing { folder: folder.to_owned() });
-            }
-            Err(source) => return Err(StoredError::Read { path, source }),
-        };
-        // The version first, so that another version's file is told apart from a broken one.
-        let value: serde_json::Value = match serde_json::from_slice(&bytes) {
-            Ok(value) => value,
-            Err(error) if error.is_eof() => return Err(StoredError::Truncated { path, line: error.line() }),
-            Err(source) => return Err(StoredError::Form { path, source }),
-        };
-        match value.get("schema_version").and_then(serde_json::Value::as_u64) {
-            Some(found) if found != u64::from(SCHEMA_VERSION) => {
-                return Err(StoredError::Version { path, found });
-            }
-            _ => {}
-        }
-        let stored: Self = match serde_json::from_value(value) {
-            Ok(stored) => stored,
-            Err(source) => return Err(StoredError::Form { path, source }),
-        };
+        let stored: Self = versioned(&path, SCHEMA_VERSION)?;
         match check(&stored.findings) {
             Ok(()) => Ok(stored),
             Err(source) => Err(StoredError::Fault { path, source }),
@@ -142,5 +133,30 @@ impl Stored {
             write_whole(&path, &text)
         };
         written().map_err(|source| StoredError::Write { path: path.clone(), source })
+    }
+}
+
+/// Reads JSON that says which version of its form it is.
+///
+/// # Errors
+/// `Missing`, `Read`, `Truncated`, `Form` and `Version`.
+pub(crate) fn versioned<T: DeserializeOwned>(path: &Path, expected: u32) -> Result<T, StoredError> {
+    let path = path.to_owned();
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(StoredError::Missing { folder: path.parent().unwrap_or(&path).to_owned() });
+        }
+        Err(source) => return Err(StoredError::Read { path, source }),
+    };
+    // The version first, so that another version's file is told apart from a broken one.
+    let value: serde_json::Value = match serde_json::from_slice(&bytes) {
+        Ok(value) => value,
+        Err(error) if error.is_eof() => return Err(StoredError::Truncated { path, line: error.line() }),
+        Err(source) => return Err(StoredError::Form { path, expected, source }),
+    };
+    match value.get("schema_version").and_then(serde_json::Value::as_u64) {
+        Some(found) if found != u64::from(expected) => Err(StoredError::Version { path, expected, found }),
+        _ => serde_json::from_value(value).map_err(|source| StoredError::Form { path, expected, source }),
     }
 }

@@ -100,7 +100,7 @@ pub struct LinkName {
     pub up: Shape,
     /// Server to client.
     pub down: Shape,
-    /// Changes while it runs.
+    /// Changes while it runs, that into another link included.
     pub events: usize,
 }
 
@@ -108,6 +108,13 @@ impl LinkName {
     /// The link of a profile.
     pub fn new(name: String, profile: &Profile) -> Self {
         Self { name, up: profile.up, down: profile.down, events: profile.events.len() }
+    }
+
+    /// This link, once it was another.
+    pub fn after(mut self, before: &str) -> Self {
+        self.name = format!("{before} then {}", self.name);
+        self.events = 1;
+        self
     }
 }
 

@@ -87,6 +87,7 @@ impl fmt::Display for LinkName {
         }
         match self.events {
             0 => f.write_str(")"),
+            1 => f.write_str(", 1 change)"),
             events => write!(f, ", {events} changes)"),
         }
     }

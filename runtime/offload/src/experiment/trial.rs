@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 
 use super::{ExperimentError, Input, Stage, Tried, Way};
 use crate::client::{self, Address, Client, PeerSummary, Summary};
-use crate::link::Link;
+use crate::link::{Control, Link};
 use crate::placement::{Auto, Budgeted, Config, Fixed, Place};
 
 /// A way on an input, with its client and its link.
@@ -45,9 +45,10 @@ impl Counts {
         Self { exits, tally, ..Self::default() }
     }
 
-    /// Forgets what was measured so far: all of it was the warm-up.
-    pub(super) fn begin_anew(&mut self) {
-        *self = Self { images: self.images, ..Self::new(self.exits) };
+    /// Takes what was measured so far, and begins anew.
+    pub(super) fn begin_anew(&mut self) -> Self {
+        let anew = Self { images: self.images, ..Self::new(self.exits) };
+        std::mem::replace(self, anew)
     }
 
     /// Seconds in blocks of so many images.
@@ -97,6 +98,11 @@ impl<'a> Trial<'a> {
         Ok(Ok(Self { way, input, client: Some(client), link, counts }))
     }
 
+    /// What changes its link, where one is emulated.
+    pub(super) fn control(&self) -> Option<Control> {
+        self.link.as_ref().map(|link| link.control().clone())
+    }
+
     pub(super) fn counts(&self) -> Rc<RefCell<Counts>> {
         Rc::clone(&self.counts)
     }
@@ -132,27 +138,45 @@ impl<'a> Trial<'a> {
         Ok(Subject { name: self.way.to_string(), run: Box::new(run) })
     }
 
-    /// What came of it.
-    pub(super) fn finish(self, stage: &Stage<'_>, warm_up: WarmedUp) -> Tried {
-        let summary = self.client.map(Client::finish);
-        drop(self.link);
-        let mut counts = self.counts.take();
+    /// Ends it.
+    pub(super) fn finish(self) -> ClientSide {
+        let images = self.counts.borrow().images;
+        ClientSide {
+            input: self.input.name.clone(),
+            way: self.way,
+            images,
+            summary: self.client.map(Client::finish),
+        }
+    }
+}
+
+/// What a client has seen of a whole trial.
+pub(super) struct ClientSide {
+    input: String,
+    way: Way,
+    images: usize,
+    summary: Option<Summary>,
+}
+
+impl ClientSide {
+    /// What came of the way, beside what was counted while it was measured.
+    pub(super) fn tried(&self, stage: &Stage<'_>, warm_up: WarmedUp, mut counts: Counts) -> Tried {
         let late = counts.seconds.iter().filter(|seconds| **seconds > stage.deadline.as_secs_f64()).count();
-        let latency_s = Latency::of(&mut counts.seconds);
         let exits = counts.tally.counts();
-        let images = counts.images.max(1) as f64;
-        let peers = summary.as_ref().map_or(&[][..], |summary| &summary.peers);
+        let images = self.images.max(1) as f64;
+        let peers = self.summary.as_ref().map_or(&[][..], |summary| &summary.peers);
         let sum = |of: &dyn Fn(&PeerSummary) -> f64| peers.iter().map(of).sum::<f64>();
         // Known questions of handshakes are not among them.
         let server = |peer: &PeerSummary| {
             peer.server_s.map_or(0.0, |server| server.mean * peer.requests.answered as f64)
         };
+        let says = peers.iter().any(|peer| peer.server_s.is_some());
         Tried {
-            input: self.input.name.clone(),
+            input: self.input.clone(),
             way: self.way,
             warm_up,
             images: counts.tally.images(),
-            latency_s,
+            latency_s: Latency::of(&mut counts.seconds),
             late,
             mean_exit: mean_exit(&exits),
             exits,
@@ -160,16 +184,9 @@ impl<'a> Trial<'a> {
             offload: counts.tally.offload(),
             requests_per_image: sum(&|peer| peer.requests.total() as f64) / images,
             wire_bytes_per_image: sum(&|peer| peer.sent_bytes as f64) / images,
-            server_s_per_image: peers
-                .iter()
-                .any(|peer| peer.server_s.is_some())
-                .then(|| sum(&server) / images),
-            probes: summary.as_ref().map_or(0, probes),
-            declined: summary.map(|summary| summary.declined).unwrap_or_default(),
+            server_s_per_image: says.then(|| sum(&server) / images),
+            probes: self.summary.iter().flat_map(|summary| &summary.cuts).map(|cut| cut.probes).sum(),
+            declined: self.summary.as_ref().map(|summary| summary.declined).unwrap_or_default(),
         }
     }
-}
-
-fn probes(summary: &Summary) -> u64 {
-    summary.cuts.iter().map(|cut| cut.probes).sum()
 }
