@@ -9,7 +9,8 @@ use std::path::Path;
 use offramp_offload::experiment::{Cell as Tried, Experiment, FILE, SCHEMA_VERSION};
 use offramp_runtime::meter::NotMeasured;
 
-use crate::findings::{Findings, Provenance, Topic};
+use crate::findings::{Cell, Findings, Format, Provenance, Table, Topic};
+use crate::metrics::row::{column, count, decimals, known, number, text, word};
 use crate::report::{Stored, StoredError, versioned};
 
 /// The experiment in `folder` as findings.
@@ -50,11 +51,43 @@ pub fn stored(experiment: &Experiment) -> Stored {
         Topic::new(
             "Every way that was tried",
             Default::default(),
-            vec![ways::all(experiment), ways::not_tried(experiment)],
+            vec![terms(experiment), ways::all(experiment), ways::not_tried(experiment)],
         ),
     ];
     let topics = topics.into_iter().filter(|topic| !topic.is_empty()).collect();
     Stored::new(provenance, Findings { topics, ..Findings::default() })
+}
+
+/// What was fixed for all ways.
+fn terms(experiment: &Experiment) -> Table {
+    let Experiment { server, policy, terms, .. } = experiment;
+    let most = |rate: Option<f64>| known(rate, "no budget was set");
+    let row = vec![
+        word(server),
+        word(&policy.to_string()),
+        word(&terms.wire.to_string()),
+        Cell::Number(terms.deadline_s),
+        word(if terms.local_completion { "the device" } else { "the best exit so far" }),
+        most(terms.requests_per_s),
+        most(terms.bytes_per_s),
+        number(2 * terms.blocks * terms.turn),
+    ];
+    Table {
+        name: "offload-terms".into(),
+        title: "What was the same for all".into(),
+        caption: "Runs of all ways were interleaved in turns, in one order and back.".into(),
+        columns: vec![
+            text("server", "Server"),
+            text("policy", "Policy"),
+            text("wire", "Sent as"),
+            column("deadline_s", "Deadline", Format::Seconds),
+            text("completion", "What comes late is completed by"),
+            decimals("requests_per_s", "Requests a second at most", 1),
+            decimals("bytes_per_s", "Bytes a second at most", 0),
+            count("runs", "Runs of every way"),
+        ],
+        rows: vec![row],
+    }
 }
 
 /// A link for people.
@@ -83,7 +116,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::findings::Cell;
 
     fn row(input: &str, way: Way, ms: f64, sent: usize) -> Row {
         let seconds = ms / 1e3;

@@ -146,13 +146,19 @@ fn a_link_that_changes_half_way_is_measured_before_and_after() {
     let bundle = bundle_with_tails(folder.path());
     let near = link(folder.path(), "near.toml", "[up]\ndelay_ms = 1\n");
     let far = link(folder.path(), "far.toml", "[up]\ndelay_ms = 30\n[down]\ndelay_ms = 30\n");
-    let bench = ["bench", text(&bundle), "--input", "shapes:test:4", "--backend", "tract", "--offload", "self"];
+    let bench =
+        ["bench", text(&bundle), "--input", "shapes:test:4", "--backend", "tract", "--offload", "self"];
     let tried = ["--link", &near, "--then", &far, "--offload-after", "0", "--blocks", "2", "--turn", "1"];
     let found = json(&[&bench[..], &tried, &["--deadline-ms", "20000", "--json"]].concat());
     let [before, after] = &found["cells"].as_array().unwrap()[..] else { panic!("{found}") };
     assert_eq!((&before["link"]["name"], &after["link"]["name"]), (&"near".into(), &"near then far".into()));
     let least = |cell: &Value| cell["tried"][0]["latency_s"]["p50"].as_f64().unwrap();
-    assert!(least(after) > 0.06 && least(after) > least(before) + 0.04, "{} then {}", least(before), least(after));
+    assert!(
+        least(after) > 0.06 && least(after) > least(before) + 0.04,
+        "{} then {}",
+        least(before),
+        least(after)
+    );
     assert_eq!((&after["tried"][0]["warm_up"]["runs"], &after["link"]["events"]), (&20.into(), &1.into()));
 }
 

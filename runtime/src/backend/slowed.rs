@@ -39,6 +39,14 @@ impl Scale {
     }
 }
 
+/// What stands between an engine's version and what is emulated.
+const EMULATED: &str = ", emulated ";
+
+/// The engine's own version, of one that says what is emulated.
+pub fn engine_version(version: &str) -> &str {
+    version.split_once(EMULATED).map_or(version, |(engine, _)| engine)
+}
+
 /// A backend on an emulated slower device.
 pub struct Slowed {
     backend: Box<dyn Backend>,
@@ -55,7 +63,7 @@ impl Slowed {
 impl Backend for Slowed {
     fn describe(&self) -> Description {
         let Description { name, provider, version } = self.backend.describe();
-        let version = format!("{version}, emulated {} times slower", self.scale.times());
+        let version = format!("{version}{EMULATED}{} times slower", self.scale.times());
         Description { name, provider, version }
     }
 
@@ -194,6 +202,8 @@ mod tests {
     fn descriptions_say_that_the_device_is_emulated() {
         let version = slowed(2.5).describe().version;
         assert!(version.ends_with(", emulated 2.5 times slower"), "{version}");
+        assert_eq!(format!("{}, emulated 2.5 times slower", engine_version(&version)), version);
+        assert_eq!(engine_version("1.32.0"), "1.32.0");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use offramp_offload::experiment::{
 use offramp_offload::link::Profile;
 use offramp_offload::server::{self, Server};
 use offramp_runtime::backend::processor::Processor;
-use offramp_runtime::backend::slowed::Scale;
+use offramp_runtime::backend::slowed::{Scale, engine_version};
 use offramp_runtime::bench::{Protocol, WarmUp};
 use offramp_runtime::executor::LocalCompletion;
 use offramp_runtime::prepare;
@@ -270,6 +270,9 @@ impl OffloadTrials {
             let sha256 = provenance::digest(data, manifest)?;
             Ok(DataName { name: data.to_string(), sha256 })
         });
+        let mut backend = prepared.backend_name();
+        // How much slower it is emulated is the cells' to say.
+        backend.version = engine_version(&backend.version).to_owned();
         let sending = &self.sending;
         let budget = sending.budget();
         Ok(Experiment {
@@ -277,7 +280,7 @@ impl OffloadTrials {
             producer: concat!("offramp ", env!("CARGO_PKG_VERSION")).to_owned(),
             machine: Processor::here().to_string(),
             bundle: prepared.bundle_name(),
-            backend: prepared.backend_name(),
+            backend,
             threads: plan.workload.backend.thread_count(),
             server,
             policy: chosen.file.policy.clone(),
