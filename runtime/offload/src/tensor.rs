@@ -1,7 +1,7 @@
 //! Tensors of the protocol: named types, shapes with the batch filled in, little-endian bytes.
 
+use offramp_models::TensorSpec;
 use offramp_models::tensor::Shape;
-use offramp_models::{DType, TensorSpec};
 
 /// A tensor of a message that is not the one expected.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -67,27 +67,6 @@ pub enum TensorError {
     },
 }
 
-/// The protocol's name of a type.
-pub const fn datatype(dtype: DType) -> &'static str {
-    match dtype {
-        DType::Float32 => "FP32",
-        DType::Float16 => "FP16",
-        DType::Float64 => "FP64",
-        DType::BFloat16 => "BF16",
-        DType::Uint8 => "UINT8",
-        DType::Int8 => "INT8",
-        DType::Int16 => "INT16",
-        DType::Uint16 => "UINT16",
-        DType::Int32 => "INT32",
-        DType::Uint32 => "UINT32",
-        DType::Int64 => "INT64",
-        DType::Uint64 => "UINT64",
-        DType::Bool => "BOOL",
-        // A type without a name matches none.
-        _ => "",
-    }
-}
-
 /// A tensor as a message describes it.
 #[derive(Clone, Copy, Debug)]
 pub struct Described<'a> {
@@ -110,7 +89,7 @@ pub fn images(spec: &TensorSpec, found: Described<'_>) -> Result<usize, TensorEr
     if found.name != spec.name {
         return Err(TensorError::Name { expected: tensor(), found: format!("{:?}", found.name) });
     }
-    let expected = datatype(spec.dtype);
+    let expected = spec.dtype.datatype();
     if found.datatype != expected {
         return Err(TensorError::Datatype { tensor: tensor(), expected, found: found.datatype.to_owned() });
     }
@@ -169,6 +148,7 @@ pub fn finite(tensor: &str, bytes: &[u8], into: &mut Vec<f32>) -> Result<(), Ten
 #[cfg(test)]
 mod tests {
     use super::*;
+    use offramp_models::DType;
     use proptest::prelude::*;
 
     fn spec() -> TensorSpec {

@@ -16,7 +16,7 @@ use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 use super::model::{Model, bytes};
 use crate::oip::ModelInferRequest;
 use crate::oip::model_infer_request::InferInputTensor;
-use crate::tensor::{datatype, filled};
+use crate::tensor::filled;
 
 /// Fields of `ModelInferRequest`.
 const ID: u32 = 3;
@@ -139,7 +139,7 @@ impl Envelope {
 fn head(model: &Model, images: usize) -> Vec<u8> {
     let input = |spec: &TensorSpec| InferInputTensor {
         name: spec.name.clone(),
-        datatype: datatype(spec.dtype).to_owned(),
+        datatype: spec.dtype.datatype().to_owned(),
         shape: filled(spec, images),
         ..InferInputTensor::default()
     };

@@ -3,8 +3,6 @@
 use offramp_models::tensor::Shape;
 use offramp_models::{Canary, DType, Tail, TensorSpec, Wire};
 
-use crate::tensor::datatype;
-
 /// A tail under the name that servers know it by, and a question to it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
@@ -39,12 +37,6 @@ pub enum ModelError {
         inputs: usize,
         /// Outputs.
         outputs: usize,
-    },
-    /// A type that the protocol does not name.
-    #[error("{tensor} is of a type that the protocol does not carry")]
-    Datatype {
-        /// The tensor.
-        tensor: String,
     },
     /// An output that is no logits.
     #[error("{found} is no logits: expected float32 [batch, {classes}]")]
@@ -94,9 +86,6 @@ impl Model {
         let (inputs, outputs) = (self.inputs.len(), self.outputs.len());
         if inputs == 0 || outputs == 0 {
             return Err(ModelError::Empty { inputs, outputs });
-        }
-        if let Some(odd) = self.inputs.iter().find(|spec| datatype(spec.dtype).is_empty()) {
-            return Err(ModelError::Datatype { tensor: odd.to_string() });
         }
         let classes = self.classes();
         let is_logits = |spec: &&TensorSpec| {
@@ -161,8 +150,8 @@ impl Model {
             None => *found == -1 || *found > 0,
         };
         let same = spec.shape.len() == shape.len() && spec.shape.iter().zip(shape).all(fits);
-        (dtype != datatype(spec.dtype) || !same).then(|| {
-            let expected = format!("\"{}\" {} {}", spec.name, datatype(spec.dtype), Shape(&spec.shape));
+        (dtype != spec.dtype.datatype() || !same).then(|| {
+            let expected = format!("\"{}\" {} {}", spec.name, spec.dtype.datatype(), Shape(&spec.shape));
             (expected, format!("{dtype} {shape:?}"))
         })
     }

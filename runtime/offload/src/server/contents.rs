@@ -5,7 +5,6 @@ use offramp_models::{DType, TensorSpec};
 
 use super::refusal::Refusal;
 use crate::oip::InferTensorContents;
-use crate::tensor;
 
 /// The elements of `spec` in `contents`, little-endian. Fields of other types are not looked at.
 ///
@@ -26,7 +25,7 @@ pub(super) fn raw(spec: &TensorSpec, contents: &InferTensorContents) -> Result<B
         DType::Uint8 => narrow(spec, unsigned, u8::to_le_bytes)?,
         DType::Uint16 => narrow(spec, unsigned, u16::to_le_bytes)?,
         other => {
-            let datatype = tensor::datatype(other);
+            let datatype = other.datatype();
             return Err(Refusal::Untyped { tensor: spec.name.clone(), datatype });
         }
     };
@@ -50,7 +49,7 @@ where
     for (element, wide) in elements.iter().enumerate() {
         let narrow = T::try_from(*wide).map_err(|_| Refusal::Element {
             tensor: spec.name.clone(),
-            datatype: tensor::datatype(spec.dtype),
+            datatype: spec.dtype.datatype(),
             element,
             found: (*wide).into(),
         })?;

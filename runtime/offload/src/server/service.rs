@@ -114,7 +114,7 @@ impl Models {
             let spec = &worker.signature.outputs[*output];
             InferOutputTensor {
                 name: spec.name.clone(),
-                datatype: tensor::datatype(spec.dtype).to_owned(),
+                datatype: spec.dtype.datatype().to_owned(),
                 shape: tensor::filled(spec, images),
                 ..InferOutputTensor::default()
             }
@@ -259,7 +259,7 @@ impl From<&offramp_models::TensorSpec> for TensorMetadata {
         let extent = |extent: &Option<usize>| extent.map_or(-1, |known| i64::try_from(known).unwrap_or(-1));
         Self {
             name: spec.name.clone(),
-            datatype: tensor::datatype(spec.dtype).to_owned(),
+            datatype: spec.dtype.datatype().to_owned(),
             shape: spec.shape.iter().map(extent).collect(),
         }
     }
