@@ -161,7 +161,7 @@ fn client_hint(error: &ConfigError) -> Option<&'static str> {
         ConfigError::NoCa { .. } => {
             "--ca names a PEM file with the certificate of who vouches for the server"
         }
-        ConfigError::NoCertificate { .. } | ConfigError::Tls { .. } => {
+        ConfigError::NoCertificate { .. } | ConfigError::NoKey { .. } | ConfigError::Tls { .. } => {
             "--ca, --cert and --key take PEM files"
         }
         ConfigError::Token { .. } => "--token-file holds one token and nothing else",
@@ -174,7 +174,8 @@ fn serve_hint(error: &ServeError) -> Option<&'static str> {
         ServeError::Listen { .. } => "another server may have the port; --listen HOST:0 takes a free one",
         ServeError::NoModels => "`offramp split --tails` writes what a server runs",
         ServeError::Twice { .. } => "name every bundle once",
-        ServeError::Tls(_) => "--tls-cert, --tls-key and --client-ca take PEM files",
+        ServeError::Pem { .. } => "--tls-cert, --tls-key and --client-ca take PEM files",
+        ServeError::Tls { .. } => "--tls-key is the key that --tls-cert was issued for",
         ServeError::Tokens(TokenError::None { .. }) => "--token-file holds one token a line",
         ServeError::Model { .. } => "try another --backend",
         _ => return None,

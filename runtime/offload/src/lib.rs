@@ -9,6 +9,7 @@ pub mod client;
 pub mod experiment;
 pub mod link;
 pub mod oip;
+mod pem;
 pub mod placement;
 pub mod server;
 pub mod tensor;

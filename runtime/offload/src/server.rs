@@ -107,10 +107,6 @@ impl Server {
         let inference = Listening::bind(config.listen)?;
         let scraping = config.metrics.map(Listening::bind).transpose()?;
         let tls = tls::read(&config)?;
-        // Whether the files hold what they should shows when the transport takes them.
-        if let Some(tls) = &tls {
-            tonic::transport::Server::builder().tls_config(tls.clone()).map_err(ServeError::Tls)?;
-        }
         let tokens = config.tokens.as_deref().map(Tokens::open).transpose()?.map(Arc::new);
         let metrics = Metrics::new();
         let (models, ended) = start(&config, models, &metrics)?;
@@ -176,8 +172,8 @@ impl Server {
             .max_concurrent_streams(admission.streams)
             .http2_keepalive_interval(Some(KEEPALIVE.0))
             .http2_keepalive_timeout(Some(KEEPALIVE.1));
-        if let Some(tls) = tls {
-            server = server.tls_config(tls).map_err(ServeError::Tls)?;
+        if let Some((tls, files)) = tls.zip(config.tls) {
+            server = server.tls_config(tls).map_err(|source| ServeError::Tls { files, source })?;
         }
         let listener = inference.listen(Arc::clone(&seats), admission.introduction)?;
         let (close, closing) = oneshot::channel::<()>();

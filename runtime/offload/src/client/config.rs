@@ -242,9 +242,15 @@ pub enum ConfigError {
         #[source]
         source: io::Error,
     },
-    /// A CA file that vouches for nobody.
+    /// A file without a certificate, or with one that cannot be read.
     #[error("there is no certificate in {}", path.display())]
     NoCertificate {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file without a private key, or with one that cannot be read.
+    #[error("there is no private key in {}", path.display())]
+    NoKey {
         /// The file.
         path: PathBuf,
     },

@@ -5,9 +5,7 @@ use std::path::Path;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
 use super::config::{Address, ConfigError, Tls};
-
-/// How a certificate begins in PEM.
-const CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
+use crate::pem;
 
 /// The endpoint of a peer, with the files as they are now.
 ///
@@ -24,13 +22,20 @@ pub(super) fn endpoint(peer: &Address, tls: &Tls) -> Result<Endpoint, ConfigErro
     let mut config = ClientTlsConfig::new().domain_name(host);
     let vouching = read("the CA file", ca)?;
     // Without one nobody is believed, and no library says why.
-    if !vouching.windows(CERTIFICATE.len()).any(|bytes| bytes == CERTIFICATE) {
+    if !pem::has_certificates(&vouching) {
         return Err(ConfigError::NoCertificate { path: ca.clone() });
     }
     config = config.ca_certificate(Certificate::from_pem(vouching));
     if let Some((certificate, key)) = &tls.identity {
-        let certificate = read("the certificate file", certificate)?;
-        config = config.identity(Identity::from_pem(certificate, read("the key file", key)?));
+        let own = read("the certificate file", certificate)?;
+        if !pem::has_certificates(&own) {
+            return Err(ConfigError::NoCertificate { path: certificate.clone() });
+        }
+        let secret = read("the key file", key)?;
+        if !pem::has_key(&secret) {
+            return Err(ConfigError::NoKey { path: key.clone() });
+        }
+        config = config.identity(Identity::from_pem(own, secret));
     }
     endpoint.tls_config(config).map_err(refused)
 }
@@ -62,5 +67,15 @@ mod tests {
         std::fs::write(&ca, "not a certificate").unwrap();
         let error = endpoint(&peer, &Tls { ca: Some(ca.clone()), identity: None }).unwrap_err();
         assert_eq!(error.to_string(), format!("there is no certificate in {}", ca.display()));
+        let section = |what: &str| format!("-----BEGIN {what}-----\nAAAA\n-----END {what}-----\n");
+        std::fs::write(&ca, section("CERTIFICATE")).unwrap();
+        let (own, key) = (folder.path().join("own.pem"), folder.path().join("own.key"));
+        std::fs::write(&own, section("PRIVATE KEY")).unwrap();
+        std::fs::write(&key, section("CERTIFICATE")).unwrap();
+        let tls = Tls { ca: Some(ca), identity: Some((own.clone(), key.clone())) };
+        let refused = || endpoint(&peer, &tls).unwrap_err().to_string();
+        assert_eq!(refused(), format!("there is no certificate in {}", own.display()));
+        std::fs::write(&own, section("CERTIFICATE")).unwrap();
+        assert_eq!(refused(), format!("there is no private key in {}", key.display()));
     }
 }

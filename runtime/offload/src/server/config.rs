@@ -1,5 +1,6 @@
 //! How a server is set up.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -33,6 +34,17 @@ pub struct TlsFiles {
     pub key: PathBuf,
     /// The authority that must have signed a client's certificate; without it clients need none.
     pub client_authority: Option<PathBuf>,
+}
+
+impl fmt::Display for TlsFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { certificate, key, client_authority } = self;
+        write!(f, "certificate {} with key {}", certificate.display(), key.display())?;
+        match client_authority {
+            Some(authority) => write!(f, " and client authority {}", authority.display()),
+            None => Ok(()),
+        }
+    }
 }
 
 /// How requests of one model are run together.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use offramp_runtime::backend::RunError;
 
+use super::config::TlsFiles;
 use super::tokens::TokenError;
 
 /// A server that cannot start or go on.
@@ -53,9 +54,22 @@ pub enum ServeError {
         /// Why.
         source: io::Error,
     },
-    /// Certificate, key or authority are not what they should be.
-    #[error("the certificates cannot be used")]
-    Tls(#[source] tonic::transport::Error),
+    /// A file without what it is there for.
+    #[error("there is no {what} in {}, or none that can be read", path.display())]
+    Pem {
+        /// The file.
+        path: PathBuf,
+        /// `certificate` or `private key`.
+        what: &'static str,
+    },
+    /// Certificate, key and authority do not go together, or hold what nobody can check.
+    #[error("{files} cannot be used")]
+    Tls {
+        /// The files.
+        files: TlsFiles,
+        /// Why.
+        source: tonic::transport::Error,
+    },
     /// The file of tokens cannot be used.
     #[error(transparent)]
     Tokens(#[from] TokenError),

@@ -57,6 +57,30 @@ fn secrets_that_are_missing_or_broken_are_named() {
     let message = |config| refusal(config, one()).replace(folder.path().to_str().unwrap(), "DIR");
     assert!(message(tokens).starts_with("cannot read DIR/tokens: No such file"));
     assert!(message(tls("none.pem")).starts_with("cannot read DIR/none.pem: No such file"));
-    let broken = message(tls("broken.pem"));
-    assert!(broken.starts_with("the certificates cannot be used: "), "{broken}");
+    let none = |what: &str, file: &str| format!("there is no {what} in DIR/{file}, or none that can be read");
+    assert_eq!(message(tls("broken.pem")), none("certificate", "broken.pem"));
+
+    let issue = || rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (first, second) = (issue(), issue());
+    std::fs::write(path("server.pem"), first.cert.pem()).unwrap();
+    assert_eq!(message(tls("server.pem")), none("private key", "broken.pem"));
+    std::fs::write(path("first.key"), first.signing_key.serialize_pem()).unwrap();
+    std::fs::write(path("second.key"), second.signing_key.serialize_pem()).unwrap();
+    let of = |key: &str, authority: Option<&str>| {
+        let client_authority = authority.map(path);
+        let files = TlsFiles { certificate: path("server.pem"), key: path(key), client_authority };
+        Config { tls: Some(files), ..loopback() }
+    };
+    assert_eq!(message(of("first.key", Some("broken.pem"))), none("certificate", "broken.pem"));
+    let other = message(of("second.key", None));
+    assert!(
+        other.starts_with("certificate DIR/server.pem with key DIR/second.key cannot be used: "),
+        "{other}"
+    );
+    // A certificate by its form, and not by what is in it: nobody could be let in.
+    std::fs::write(path("empty.pem"), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+        .unwrap();
+    let empty = message(of("first.key", Some("empty.pem")));
+    assert!(empty.contains(" and client authority DIR/empty.pem cannot be used: "), "{empty}");
+    assert!(Server::bind(of("first.key", Some("server.pem")), one()).is_ok());
 }
