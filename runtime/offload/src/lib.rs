@@ -8,6 +8,8 @@
 pub mod client;
 pub mod experiment;
 pub mod link;
+#[cfg(test)]
+mod mutations;
 pub mod oip;
 mod pem;
 pub mod placement;

@@ -167,6 +167,7 @@ fn field(length: usize) -> usize {
 mod tests {
     use super::*;
     use crate::client::model::tests::model;
+    use crate::mutations::{SplitMix, runs};
     use proptest::prelude::*;
 
     fn values(images: usize, seed: u8) -> Vec<Vec<u8>> {
@@ -199,6 +200,30 @@ mod tests {
                     prop_assert_eq!(&ModelInferRequest::decode(message.clone()).unwrap(), expected);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn values_of_any_other_size_are_never_sent() {
+        let (model, mut envelope) = (model(), Envelope::default());
+        for run in 0..runs() {
+            let mut random = SplitMix(run);
+            let (images, cap) = (1 + random.below(4), random.one_of(&[0, 60, 90, 4096]));
+            let values: Vec<Vec<u8>> = (0..random.one_of(&[2, 2, 2, 0, 1, 3]))
+                .map(|input| {
+                    let (right, odd) = ([8, 4, 4][input] * images, random.below(40));
+                    vec![run as u8; random.one_of(&[right, right, right, odd])]
+                })
+                .collect();
+            let fits = values.iter().map(Vec::len).eq([8 * images, 4 * images]);
+            let Ok(message) = envelope.fill(&model, images, "id", &values, cap) else {
+                assert!(!fits || cap < 4096, "{values:?}");
+                continue;
+            };
+            assert!(fits && message.len() <= cap, "{values:?} in {}", message.len());
+            let sent = ModelInferRequest::decode(message).unwrap();
+            assert_eq!(sent.raw_input_contents, values);
+            assert!(sent.inputs.iter().all(|input| input.shape[0] == images as i64));
         }
     }
 

@@ -130,18 +130,20 @@ fn elements(output: &InferOutputTensor) -> Vec<u8> {
 }
 
 #[cfg(test)]
+mod mutated;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::client::model::tests::model;
     use crate::oip::{InferParameter, InferTensorContents};
-    use proptest::prelude::*;
 
-    fn logits(images: usize) -> Vec<f32> {
+    pub(super) fn logits(images: usize) -> Vec<f32> {
         (0..2 * images * 3).map(|at| at as f32 / 2.0).collect()
     }
 
     /// The right answer, raw.
-    fn answer(images: usize) -> ModelInferResponse {
+    pub(super) fn answer(images: usize) -> ModelInferResponse {
         let output = |name: &str| InferOutputTensor {
             name: name.to_owned(),
             datatype: "FP32".to_owned(),
@@ -243,41 +245,5 @@ mod tests {
         }
         assert_eq!(check(&model(), 1, Bytes::new()), Err(ReplyError::Empty));
         assert!(matches!(check(&model(), 1, Bytes::from_static(&[0xff; 9])), Err(ReplyError::Decode { .. })));
-    }
-
-    fn iterations() -> u32 {
-        let asked = std::env::var("OFFRAMP_FUZZ_ITERATIONS").ok().and_then(|text| text.parse().ok());
-        asked.unwrap_or(2000)
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(iterations()))]
-
-        #[test]
-        fn a_mutated_answer_is_refused_or_whole_and_finite(
-            images in 1..4_usize,
-            edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4_u8), 0..8),
-        ) {
-            let mut bytes = answer(images).encode_to_vec();
-            for (at, value, how) in edits {
-                if bytes.is_empty() { break }
-                let at = at.index(bytes.len());
-                match how {
-                    0 => bytes[at] = value,
-                    1 => { bytes.remove(at); }
-                    2 => bytes.insert(at, value),
-                    _ => bytes.truncate(at),
-                }
-            }
-            if let Ok(reply) = check(&model(), images, bytes.into()) {
-                prop_assert_eq!(reply.logits.len(), 6 * images);
-                prop_assert!(reply.logits.iter().all(|logit| logit.is_finite()));
-            }
-        }
-
-        #[test]
-        fn no_bytes_stop_the_process(bytes in prop::collection::vec(any::<u8>(), 0..200), images in 0..3_usize) {
-            let _ = check(&model(), images, bytes.into());
-        }
     }
 }

@@ -116,3 +116,6 @@ fn outputs(signature: &Signature, request: &ModelInferRequest) -> Result<Vec<usi
     }
     Ok(wanted)
 }
+
+#[cfg(test)]
+mod mutated;

@@ -10,14 +10,16 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Code, Request, Status};
 
-use crate::scripted::{MODEL, Running, floats, logits, loopback, request};
+#[path = "../../src/mutations.rs"]
+mod bytes_of_adversaries;
 
-/// Mutated requests per run; `OFFRAMP_FUZZ_ITERATIONS` asks for more.
-const ITERATIONS: u64 = 2000;
+use bytes_of_adversaries::{SplitMix, fields, mutate, noise, runs};
+
+use crate::scripted::{MODEL, Running, floats, logits, loopback, request};
 
 /// Bytes as they are.
 #[derive(Default)]
-struct Verbatim(PhantomData<Bytes>);
+pub struct Verbatim(PhantomData<Bytes>);
 
 impl Codec for Verbatim {
     type Encode = Bytes;
@@ -94,15 +96,18 @@ fn seeds() -> Vec<Vec<u8>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mutated_requests_are_answered_or_refused_and_never_break_anything() {
-    let iterations = std::env::var("OFFRAMP_FUZZ_ITERATIONS").ok().and_then(|text| text.parse().ok());
     let (running, _runs) = Running::scripted(loopback());
     let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", running.address)).unwrap();
     let mut client = tonic::client::Grpc::new(endpoint.connect().await.unwrap());
     let seeds = seeds();
     let mut answered = 0_u64;
-    for round in 0..iterations.unwrap_or(ITERATIONS) {
+    for round in 0..runs() {
         let mut random = SplitMix(round);
-        let mut bytes = seeds[random.below(seeds.len())].clone();
+        let mut bytes = match random.below(10) {
+            0 => noise(&mut random, 200),
+            1 => fields(&mut random, 3),
+            _ => random.one_of(&seeds),
+        };
         for _ in 0..random.below(5) {
             mutate(&mut bytes, &mut random);
         }
@@ -122,38 +127,4 @@ async fn mutated_requests_are_answered_or_refused_and_never_break_anything() {
     let answer = running.client().await.model_infer(request(&[4])).await.unwrap();
     assert_eq!(floats(answer.get_ref(), 0), logits(4));
     assert_eq!(running.metric("offramp_connections_lost_total{reason=\"displaced\"}").await, 0);
-}
-
-fn mutate(bytes: &mut Vec<u8>, random: &mut SplitMix) {
-    let at = random.below(bytes.len().max(1));
-    let odd = [0, 1, 0x7f, 0x80, 0xff];
-    match random.below(6) {
-        0 => bytes.truncate(at),
-        1 => bytes.insert(at, odd[random.below(odd.len())]),
-        2 if !bytes.is_empty() => drop(bytes.remove(at)),
-        3 => {
-            let end = at + random.below(bytes.len() - at + 1);
-            bytes.extend_from_within(at..end);
-        }
-        4 if !bytes.is_empty() => bytes[at] ^= 1 << random.below(8),
-        _ if !bytes.is_empty() => bytes[at] = odd[random.below(odd.len())],
-        _ => {}
-    }
-}
-
-/// Source: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
-struct SplitMix(u64);
-
-impl SplitMix {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound.max(1) as u64) as usize
-    }
 }
