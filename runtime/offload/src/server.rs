@@ -159,7 +159,7 @@ impl Server {
         if let Some(tokens) = tokens.clone() {
             beside.spawn(refresh(tokens));
         }
-        let health = Health::of(&models);
+        let health = Health::of(&models, tokens.is_none());
         health.report(ServingStatus::Serving).await;
         let gate = Gate {
             routes: routes(&models, &health, admission.message_bytes),

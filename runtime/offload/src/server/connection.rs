@@ -14,8 +14,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep};
 use tonic::transport::server::Connected;
@@ -56,7 +57,8 @@ pub(super) struct Peer {
 
 /// A connection that can be ended from outside.
 pub(super) struct Connection {
-    tcp: TcpStream,
+    /// `None` once it is dropped.
+    tcp: Option<TcpStream>,
     peer: Peer,
     /// `None` once it has come.
     end: Option<oneshot::Receiver<Lost>>,
@@ -135,7 +137,11 @@ impl Connection {
         // Small answers must not wait for more.
         let _slower = tcp.set_nodelay(true);
         let peer = Peer { address, seat: Arc::new(seat) };
-        Some(Self { tcp, peer, end: Some(end), introduction: Some(Box::pin(sleep(introduction))) })
+        Some(Self { tcp: Some(tcp), peer, end: Some(end), introduction: Some(Box::pin(sleep(introduction))) })
+    }
+
+    fn tcp(&mut self) -> io::Result<Pin<&mut TcpStream>> {
+        self.tcp.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
     /// Fails when the connection is to end.
@@ -167,6 +173,36 @@ impl Connection {
     }
 }
 
+/// How long, and for how many bytes, a connection that the server has turned away is listened to.
+const LINGER: (Duration, u64) = (Duration::from_secs(1), 256 << 10);
+
+impl Drop for Connection {
+    /// Who is turned away in the handshake has mostly sent more by then. Closed with bytes unread, a connection is reset, and the
+    /// reason that was sent before is lost on the way: so the rest is read first.
+    fn drop(&mut self) {
+        if self.peer.seat.introduced.load(Ordering::Relaxed) {
+            return;
+        }
+        if let (Some(tcp), Some(end), Ok(runtime)) = (self.tcp.take(), self.end.take(), Handle::try_current())
+        {
+            runtime.spawn(linger(tcp, end, self.peer.clone()));
+        }
+    }
+}
+
+async fn linger(mut tcp: TcpStream, end: oneshot::Receiver<Lost>, _seat: Peer) {
+    let rest = async {
+        // It may be gone.
+        let _closed = tcp.shutdown().await;
+        let _read = tokio::io::copy(&mut tcp.take(LINGER.1), &mut tokio::io::sink()).await;
+    };
+    tokio::select! {
+        () = rest => {}
+        _ = end => {}
+        () = sleep(LINGER.0) => {}
+    }
+}
+
 impl Connected for Connection {
     type ConnectInfo = Peer;
 
@@ -182,7 +218,7 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.check(context)?;
-        Pin::new(&mut self.tcp).poll_read(context, buffer)
+        self.tcp()?.poll_read(context, buffer)
     }
 }
 
@@ -193,7 +229,7 @@ impl AsyncWrite for Connection {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.check(context)?;
-        Pin::new(&mut self.tcp).poll_write(context, bytes)
+        self.tcp()?.poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
@@ -202,18 +238,18 @@ impl AsyncWrite for Connection {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.check(context)?;
-        Pin::new(&mut self.tcp).poll_write_vectored(context, bytes)
+        self.tcp()?.poll_write_vectored(context, bytes)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        self.tcp.as_ref().is_some_and(AsyncWrite::is_write_vectored)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(context)
+        self.tcp()?.poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(context)
+        self.tcp()?.poll_shutdown(context)
     }
 }

@@ -38,9 +38,9 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    fn admit(&self, request: &Request<Body>) -> bool {
-        let open = request.uri().path().starts_with(OPEN);
-        open || self.tokens.as_ref().is_none_or(|tokens| tokens.admit(request.headers()))
+    /// Whether whoever asks brings what is asked of clients.
+    fn knows(&self, request: &Request<Body>) -> bool {
+        self.tokens.as_ref().is_none_or(|tokens| tokens.admit(request.headers()))
     }
 }
 
@@ -55,13 +55,15 @@ impl Service<Request<Body>> for Gate {
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let peer = request.extensions().get::<Peer>();
-        if !self.admit(&request) {
+        let known = self.knows(&request);
+        if !known && !request.uri().path().starts_with(OPEN) {
             let address = peer.map(|peer| peer.address);
             debug!(?address, path = request.uri().path(), "request turned away: no token");
             self.metrics.turn_away(Turned::Unauthenticated);
             return Box::pin(async { Ok(Status::from(Refusal::Token).into_http()) });
         }
-        if let Some(peer) = peer {
+        // Who asks for the health without a token is answered, and leaves the seat to those who have one.
+        if let Some(peer) = peer.filter(|_| known) {
             peer.introduce();
         }
         let deadline = Instant::now() + timeout(request.headers()).unwrap_or(self.timeout);

@@ -1,4 +1,4 @@
-//! `grpc.health.v1`, of the server and of every model.
+//! `grpc.health.v1`, of the server and, where nothing is asked of clients, of every model.
 
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
@@ -15,9 +15,10 @@ pub(super) struct Health {
 }
 
 impl Health {
-    pub(super) fn of(models: &Models) -> Self {
-        let whole = ["", SERVICE_NAME].into_iter();
-        let services = whole.chain(models.names()).map(str::to_owned).collect();
+    /// Health is told without a token; where tokens are asked for, which models there are is left out.
+    pub(super) fn of(models: &Models, names_models: bool) -> Self {
+        let names = models.names().filter(|_| names_models);
+        let services = ["", SERVICE_NAME].into_iter().chain(names).map(str::to_owned).collect();
         Self { reporter: HealthReporter::new(), services }
     }
 

@@ -27,7 +27,7 @@ pub(super) enum Refusal {
     #[error("messages of more than {most} bytes are on their way in already")]
     NoRoom { most: usize },
     /// No such model.
-    #[error("no model \"{model}\" is served here")]
+    #[error("no model {model:?} is served here")]
     Model { model: String },
     /// No such version of it.
     #[error("model \"{model}\" is served in version {served}, not {found:?}")]
@@ -115,9 +115,16 @@ impl Refusal {
     }
 }
 
+/// Bytes of a message to a client: what came is quoted in it, however long it was.
+const LONGEST: usize = 512;
+
 impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
-        let (code, message) = (refusal.code(), Causes(&refusal).to_string());
+        let (code, mut message) = (refusal.code(), Causes(&refusal).to_string());
+        if message.len() > LONGEST {
+            message.truncate(message.floor_char_boundary(LONGEST));
+            message.push_str(" ..");
+        }
         let mut metadata = MetadataMap::new();
         if let Refusal::Overload { retry_after, .. } = refusal {
             let milliseconds = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);

@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use offramp_models::DType;
-use offramp_offload::server::{Config, TlsFiles};
+use offramp_offload::server::{Admission, Config, TlsFiles};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     date_time_ymd,
@@ -17,16 +18,16 @@ use tonic_health::ServingStatus;
 use crate::scripted::{Client, MODEL, Running, Runs, floats, logits, loopback, model, request, until};
 
 /// An authority that signs certificates.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    fn pem(&self) -> String {
+    pub fn pem(&self) -> String {
         self.0.pem()
     }
 
@@ -44,22 +45,22 @@ impl Authority {
 }
 
 /// A folder with the server's certificates, signed by `authority`.
-struct Files {
+pub struct Files {
     folder: tempfile::TempDir,
 }
 
 impl Files {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
-    fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.folder.path().join(name);
         fs::write(&path, text).unwrap();
         path
     }
 
-    fn tls(&self, authority: &Authority, clients: Option<&Authority>) -> TlsFiles {
+    pub fn tls(&self, authority: &Authority, clients: Option<&Authority>) -> TlsFiles {
         let (certificate, key) = authority.sign(ExtendedKeyUsagePurpose::ServerAuth, false);
         TlsFiles {
             certificate: self.write("server.pem", &certificate),
@@ -148,9 +149,29 @@ async fn a_token_of_the_file_lets_a_request_in() {
         assert_eq!(status.message(), "a bearer token that this server knows is needed");
     }
     assert_eq!(running.metric("offramp_requests_turned_away_total{reason=\"unauthenticated\"}").await, 5);
-    assert_eq!(running.health().await.of(MODEL).await, Ok(ServingStatus::Serving), "health needs none");
+    let health = running.health().await;
+    assert_eq!(health.of("").await, Ok(ServingStatus::Serving), "the server's health needs none");
+    assert_eq!(health.of(MODEL).await, Err(Code::NotFound), "which models there are is told with a token");
 
     files.write("tokens", "second\nthird token\n");
     until(async || bring(&client, Some("Bearer first")).await.is_err()).await;
     bring(&client, Some("Bearer second")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_for_the_health_without_a_token_takes_no_seat_from_those_who_have_one() {
+    let files = Files::new();
+    let tokens = files.write("tokens", "first\n");
+    let admission =
+        Admission { connections: 4, introduction: Duration::from_secs(30), ..Admission::default() };
+    let running = start(Config { tokens: Some(tokens), admission, ..loopback() });
+    let mut asking = Vec::new();
+    for _ in 0..8 {
+        let health = running.health().await;
+        assert_eq!(health.of("").await, Ok(ServingStatus::Serving));
+        asking.push(health);
+    }
+    bring(&running.client().await, Some("Bearer first")).await.unwrap();
+    assert_eq!(running.metric("offramp_connections_lost_total{reason=\"no_room\"}").await, 0);
+    assert!(running.metric("offramp_connections_lost_total{reason=\"displaced\"}").await >= 5);
 }

@@ -88,7 +88,7 @@ async fn server_and_models_say_what_they_are() {
     assert!(client.server_ready(ServerReadyRequest {}).await.unwrap().into_inner().ready);
     let server = client.server_metadata(ServerMetadataRequest {}).await.unwrap().into_inner();
     assert_eq!(server.name, "offramp");
-    assert_eq!(server.version, env!("CARGO_PKG_VERSION"));
+    assert_eq!(server.version, "", "nobody needs it, and some would misuse it");
     assert_eq!(server.extensions, ["offramp.v1"]);
 
     let named = |name: &str| ModelReadyRequest { name: name.to_owned(), version: String::new() };

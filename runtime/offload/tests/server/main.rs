@@ -12,5 +12,6 @@ mod mutations;
 mod observed;
 mod overload;
 mod refusals;
+mod scanned;
 mod scripted;
 mod start;

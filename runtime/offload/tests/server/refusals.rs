@@ -128,6 +128,35 @@ async fn every_bad_request_is_refused_with_what_was_expected_and_what_came() {
 }
 
 #[tokio::test]
+async fn what_is_quoted_of_a_request_is_short_and_on_one_line() {
+    let (running, _runs) = Running::scripted(loopback());
+    let mut client = running.client().await;
+    let long = "\n\u{e9}".repeat(100_000);
+    let with = |change: &dyn Fn(&mut ModelInferRequest)| {
+        let mut asked = request(&[1]);
+        change(&mut asked);
+        asked
+    };
+    let asked = [
+        with(&|asked| asked.model_name = long.clone()),
+        with(&|asked| asked.model_version = long.clone()),
+        with(&|asked| asked.inputs[0].name = long.clone()),
+        with(&|asked| asked.inputs[0].datatype = long.clone()),
+        with(&|asked| asked.inputs[0].shape = vec![7; 100_000]),
+        with(&|asked| {
+            asked.outputs = vec![InferRequestedOutputTensor { name: long.clone(), ..Default::default() }];
+        }),
+    ];
+    for asked in asked {
+        let status = client.model_infer(asked).await.unwrap_err();
+        assert!(matches!(status.code(), Code::InvalidArgument | Code::NotFound), "{status:?}");
+        let message = status.message();
+        assert!(message.len() <= 515 && message.ends_with(" ..") && !message.contains('\n'), "{message}");
+    }
+    client.model_infer(request(&[1])).await.unwrap();
+}
+
+#[tokio::test]
 async fn models_and_versions_that_are_not_there_are_not_found() {
     let (running, _runs) = Running::scripted(loopback());
     let mut client = running.client().await;
