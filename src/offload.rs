@@ -282,8 +282,17 @@ impl Offloading {
         Offload { remote: client, departures, deadline: *deadline, completion: *completion }
     }
 
-    /// What was seen of the peers.
+    /// What was seen of the peers. Those that were used and are no longer are told on stderr.
     pub fn finish(self) -> Summary {
-        self.client.finish()
+        let summary = self.client.finish();
+        for PeerSummary { peer, state, handshakes, last_error, .. } in &summary.peers {
+            if handshakes.held > 0 && *state != State::Closed {
+                let why = last_error.as_deref().unwrap_or("the connection was lost");
+                output::note(format!(
+                    "note: peer {peer} was lost while images ran, it is {state} now: {why}"
+                ));
+            }
+        }
+        summary
     }
 }

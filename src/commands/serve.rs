@@ -1,5 +1,6 @@
 //! `offramp serve`: the rest of a network, for devices that ask.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use tracing::{info, warn};
 
 use crate::backends::{BackendFlags, Candidate};
 use crate::logs::LogFlags;
-use crate::status::{Status, tail_refused_by_backend};
+use crate::status::{Status, hint, tail_refused_by_backend};
 use crate::{interrupt, output, quantities};
 
 /// Answer devices that send what crosses a cut, over the Open Inference Protocol
@@ -93,6 +94,7 @@ impl Serve {
         self.logs.install();
         let (config, json) = (self.config(), self.json);
         let bundles = self.bundles.iter().map(Bundle::open).collect::<Result<Vec<_>, _>>()?;
+        bundles.iter().try_for_each(|bundle| has_tails(bundle, self.wire))?;
         let (models, candidate) = prepare(&bundles, self.wire, &self.backend)?;
         let backend = candidate.backend.describe();
         info!(
@@ -165,6 +167,23 @@ pub fn prepare(
         Ok::<_, ModelError>(tails.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     };
     Ok(flags.candidates(None)?.first_that_runs(tail_refused_by_backend, prepare)?)
+}
+
+/// Refuses a bundle that a server would have nothing of.
+fn has_tails(bundle: &Bundle, wire: Option<Wire>) -> anyhow::Result<()> {
+    let tails = bundle.tails()?;
+    if tails.iter().any(|tail| wire.is_none_or(|wire| tail.wire == wire)) {
+        return Ok(());
+    }
+    let folder = bundle.dir().display();
+    Err(match wire.filter(|_| !tails.is_empty()) {
+        Some(wire) => {
+            let found: BTreeSet<String> = tails.iter().map(|tail| tail.wire.to_string()).collect();
+            let found = found.into_iter().collect::<Vec<_>>().join(", ");
+            hint(anyhow::anyhow!("{folder} has no {wire} tails"), format!("--wire: its tails are {found}"))
+        }
+        None => hint(anyhow::anyhow!("{folder} has no tails"), "`offramp split --tails` writes them"),
+    })
 }
 
 /// Says what somebody on the network could do.

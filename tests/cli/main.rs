@@ -7,7 +7,10 @@ mod hostile;
 mod messages;
 mod offload;
 mod placement;
+mod serve;
+mod serving;
 mod tails;
+mod trust;
 mod workflow;
 
 use std::path::{Path, PathBuf};

@@ -1,39 +1,11 @@
 //! A device and a server, as two processes.
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
+use super::serving::Serving;
 use super::{bundle, json, offramp, refusal, root, text};
-
-/// `offramp serve` on a free port; killed when dropped.
-pub struct Serving {
-    child: Child,
-    pub address: String,
-}
-
-impl Serving {
-    pub fn start(bundle: &Path, flags: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_offramp"));
-        command.args(["serve", text(bundle), "--listen", "127.0.0.1:0", "--backend", "tract", "--json"]);
-        let mut child = command.args(flags).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let ready: Value = serde_json::from_str(&line).unwrap();
-        let address = format!("grpc://{}", ready["listening"].as_str().unwrap());
-        Self { child, address }
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        // It may have ended.
-        let _ended = self.child.kill();
-        self.child.wait().unwrap();
-    }
-}
 
 /// The shipped network with tails at cuts 0 and 2.
 pub fn bundle_with_tails(folder: &Path) -> PathBuf {
@@ -65,10 +37,11 @@ fn images_completed_by_a_server_get_the_exits_and_labels_that_the_device_would_g
     let alone = json(&run(&bundle, &here));
     assert!(alone.get("peers").is_none() && alone.get("offload").is_none());
     let serving = Serving::start(&bundle, &[]);
+    let address = serving.address();
     for (cut, wire, batch) in
         [("0", "f32", "1"), ("2", "f32", "1"), ("2", "f32", "8"), ("0", "u8", "1"), ("2", "u8", "8")]
     {
-        let flags = ["--offload", &serving.address, "--offload-after", cut, "--wire", wire, "--batch", batch];
+        let flags = ["--offload", &address, "--offload-after", cut, "--wire", wire, "--batch", batch];
         let flags = [&flags[..], &["--deadline-ms", "20000"]].concat();
         let report = json(&[&run(&bundle, &there)[..], &flags].concat());
         let ((expected, _), (found, by_peer)) = (answers(&here), answers(&there));
@@ -80,7 +53,7 @@ fn images_completed_by_a_server_get_the_exits_and_labels_that_the_device_would_g
         assert_eq!(offload["by_peer"], by_peer);
         assert!(by_peer > 0 && (cut == "0") == (by_peer == 40), "{by_peer} of 40 went on after {cut}");
         let peer = &report["peers"][0];
-        assert_eq!((&peer["peer"], &peer["state"]), (&serving.address.clone().into(), &"closed".into()));
+        assert_eq!((&peer["peer"], &peer["state"]), (&address.clone().into(), &"closed".into()));
         assert!(peer["requests"]["answered"].as_u64().unwrap() > 0 && peer["last_error"].is_null());
         assert!(peer["round_trip_s"]["p50"].as_f64().unwrap() > 0.0);
         assert_eq!(report["declined"]["no_peer"], 0);
@@ -110,7 +83,8 @@ fn a_server_that_wants_a_token_is_used_with_it_and_not_without() {
     let (trace, token) = (folder.path().join("trace.jsonl"), folder.path().join("token"));
     std::fs::write(&token, "s3cr3t-token\n").unwrap();
     let serving = Serving::start(&bundle, &["--token-file", text(&token)]);
-    let flags = ["--offload", &serving.address, "--offload-after", "0", "--deadline-ms", "20000"];
+    let address = serving.address();
+    let flags = ["--offload", &address, "--offload-after", "0", "--deadline-ms", "20000"];
     let refused = json(&[&run(&bundle, &trace)[..], &flags].concat());
     assert_eq!((&refused["peers"][0]["state"], &refused["offload"]["sent"]), (&"disabled".into(), &0.into()));
     let output = offramp(&[&run(&bundle, &trace)[..], &flags, &["--token-file", text(&token)]].concat());

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::offload::{Serving, answers, bundle_with_tails, run};
+use super::offload::{answers, bundle_with_tails, run};
+use super::serving::Serving;
 use super::{bundle, json, offramp, refusal, text};
 
 #[test]
@@ -14,7 +15,7 @@ fn wherever_images_are_placed_they_get_the_same_exits_and_labels() {
     let (here, there) = (folder.path().join("here.jsonl"), folder.path().join("there.jsonl"));
     json(&run(&bundle, &here));
     let serving = Serving::start(&bundle, &[]);
-    let flags = ["--offload", &serving.address, "--offload-after", "auto", "--deadline-ms", "20000"];
+    let flags = ["--offload", &serving.address(), "--offload-after", "auto", "--deadline-ms", "20000"];
     let output = offramp(&[&run(&bundle, &there)[..], &flags].concat());
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(told.contains("offload: where it is expected to be sooner done, after 0, 2 segments"), "{told}");
@@ -31,7 +32,7 @@ fn a_spent_budget_keeps_images_here() {
     let bundle = bundle_with_tails(folder.path());
     let trace = folder.path().join("trace.jsonl");
     let serving = Serving::start(&bundle, &[]);
-    let flags = ["--offload", &serving.address, "--offload-after", "0", "--deadline-ms", "20000"];
+    let flags = ["--offload", &serving.address(), "--offload-after", "0", "--deadline-ms", "20000"];
     // One request at once, and the next in half an hour.
     let requests = ["--most-requests-per-s", "0.0005"];
     // The first image overdraws it.
