@@ -16,6 +16,9 @@ pub enum ReplyError {
     /// No message at all.
     #[error("it is empty")]
     Empty,
+    /// More than one message: which of them is meant?
+    #[error("there are several")]
+    Several,
     /// Bytes that are no message.
     #[error("it is no message of the protocol")]
     Decode {

@@ -25,6 +25,7 @@ use tonic::{Request, Status};
 
 use super::credentials::Credentials;
 use super::failure::{Failure, Phase};
+use super::reply::ReplyError;
 
 /// HTTP/2 pings while requests are in flight: longer than a deadline, so that they cost nothing where answers come.
 const PING: Duration = Duration::from_secs(10);
@@ -107,7 +108,7 @@ impl Session {
     /// `most` bytes. Dropped, it is cancelled at the peer.
     ///
     /// # Errors
-    /// `Timeout` at `deadline`, `Status` for everything that ends the call before.
+    /// `Timeout` at `deadline`, `Status` for everything that ends the call before, `Reply` for more than one answer.
     pub(super) async fn infer(
         &self,
         message: Bytes,
@@ -129,6 +130,9 @@ impl Session {
                 grpc.server_streaming(request, path, Verbatim).await.map_err(before)?.into_inner();
             let answering = |status| Failure::of(status, Phase::Answering, within);
             let message = answer.message().await.map_err(answering)?;
+            if message.is_some() && answer.message().await.map_err(answering)?.is_some() {
+                return Err(Failure::Reply { source: ReplyError::Several });
+            }
             // The status comes last.
             answer.trailers().await.map_err(answering)?;
             Ok(message.unwrap_or_default())

@@ -1,6 +1,7 @@
 //! A server of tables that misbehaves on request.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http_body::Frame;
 use offramp_models::{Canary, DType, TensorSpec, Wire};
 use offramp_offload::client::{Address, Model};
 use offramp_offload::oip::grpc_inference_service_server::{GrpcInferenceService, GrpcInferenceServiceServer};
@@ -17,7 +19,10 @@ use offramp_offload::oip::model_metadata_response::TensorMetadata;
 use offramp_offload::oip::*;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
+use tonic::body::Body;
 use tonic::codegen::tokio_stream::Stream;
+use tonic::codegen::{BoxFuture, http};
+use tonic::server::NamedService;
 use tonic::transport::server::ServerTlsConfig;
 use tonic::{Request, Response, Status};
 
@@ -60,6 +65,8 @@ pub enum Does {
     AnswersShape,
     /// Says OK with 8 MiB.
     AnswersHuge,
+    /// Says OK with the same answer twice.
+    AnswersTwice,
     /// Says OK with other logits.
     AnswersWrongly,
 }
@@ -199,7 +206,7 @@ impl Fake {
         if let Some(tls) = tls {
             server = server.tls_config(tls).unwrap();
         }
-        runtime.spawn(server.add_service(service).serve_with_incoming(Incoming(receiver)));
+        runtime.spawn(server.add_service(Repeating(service)).serve_with_incoming(Incoming(receiver)));
         Self { port, shared, runtime: Some(runtime) }
     }
 
@@ -403,7 +410,69 @@ impl GrpcInferenceService for Service {
             }
             _ => {}
         }
-        Ok(Response::new(answer(&setup.table, &model, &request, does)))
+        let mut answered = Response::new(answer(&setup.table, &model, &request, does));
+        if does == Does::AnswersTwice {
+            answered.metadata_mut().insert(TWICE, "1".parse().unwrap());
+        }
+        Ok(answered)
+    }
+}
+
+/// Marks an answer that is sent twice.
+const TWICE: &str = "twice";
+
+#[derive(Clone)]
+struct Repeating<S>(S);
+
+impl<S: NamedService> NamedService for Repeating<S> {
+    const NAME: &'static str = S::NAME;
+}
+
+impl<S> tonic::codegen::Service<http::Request<Body>> for Repeating<S>
+where
+    S: tonic::codegen::Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<http::Response<Body>, Infallible>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let answer = self.0.call(request);
+        Box::pin(async move {
+            let answer = answer.await?;
+            let twice = answer.headers().contains_key(TWICE);
+            Ok(if twice { answer.map(|body| Body::new(Twice { body, again: None })) } else { answer })
+        })
+    }
+}
+
+/// A body with every message in it twice.
+struct Twice {
+    body: Body,
+    again: Option<Bytes>,
+}
+
+impl http_body::Body for Twice {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if let Some(again) = self.again.take() {
+            return Poll::Ready(Some(Ok(Frame::data(again))));
+        }
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            self.again = frame.data_ref().cloned();
+        }
+        polled
     }
 }
 

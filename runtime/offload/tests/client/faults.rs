@@ -44,6 +44,7 @@ fn does() -> impl Strategy<Value = Does> {
             Does::AnswersShort,
             Does::AnswersNan,
             Does::AnswersShape,
+            Does::AnswersTwice,
             Does::AnswersHuge,
         ]),
     ]

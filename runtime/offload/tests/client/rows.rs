@@ -296,19 +296,28 @@ fn a_peer_replaced_behind_its_address_by_one_that_was_tampered_with_is_caught() 
 
 #[test]
 fn an_answer_that_cannot_be_one_is_never_taken_and_asks_for_a_new_proof() {
-    for does in
-        [Does::AnswersNothing, Does::AnswersShort, Does::AnswersNan, Does::AnswersShape, Does::AnswersHuge]
-    {
+    for does in [
+        Does::AnswersNothing,
+        Does::AnswersShort,
+        Does::AnswersNan,
+        Does::AnswersShape,
+        Does::AnswersTwice,
+        Does::AnswersHuge,
+    ] {
         let (table, _fake, mut client) = ready(Setup { request: does, ..Setup::of(&table(1)) });
         assert_eq!(answers(&table, &mut client, 0..1), [Some(By::Device)], "{does:?}");
         let summary = until(&client, |summary| summary.peers[0].handshakes.held == 2);
         assert_eq!(only(1, requests(&summary)).bad_answer, 1, "{does:?}: {summary:?}");
+        // Of 8 MiB no more than what was on the way when it was refused.
+        assert!(summary.peers[0].received_bytes < 4 << 20, "{does:?}: {summary:?}");
     }
 }
 
 #[test]
 fn a_peer_that_says_ok_to_everything_with_nothing_is_not_used() {
-    for does in [Does::AnswersNothing, Does::AnswersNan, Does::AnswersHuge, Does::AnswersShape] {
+    for does in
+        [Does::AnswersNothing, Does::AnswersNan, Does::AnswersTwice, Does::AnswersHuge, Does::AnswersShape]
+    {
         let table = table(1);
         let fake = Fake::start(Setup { canary: does, request: does, ..Setup::of(&table) });
         let mut client = client(config(vec![fake.address()]), &table, 1);
