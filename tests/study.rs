@@ -96,3 +96,22 @@ fn a_study_says_what_it_found_and_a_report_shows_it() {
     assert!(report.arg("report").arg(&folder).arg("-o").arg(&page).output().unwrap().status.success());
     assert!(std::fs::read_to_string(&page).unwrap().contains("</html>"));
 }
+
+#[test]
+fn a_network_with_one_output_is_refused_with_what_to_write() {
+    let home = tempfile::tempdir().unwrap();
+    let config = home.path().join("study.toml");
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/zoo/shapes-resnet-static.onnx");
+    let networks = format!("[[networks]]\nname = \"one\"\nmodel = {:?}\n", model.to_str().unwrap());
+    std::fs::write(
+        &config,
+        format!("data.images = \"shapes:test:4\"\n\n{networks}\n[[policies]]\nexit = 0\n"),
+    )
+    .unwrap();
+    let output = study(&config, &home.path().join("out")).stderr(Stdio::piped()).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        told.contains("network \"one\" cannot be split") && told.contains("hint: `static = true`"),
+        "{told}"
+    );
+}

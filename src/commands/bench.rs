@@ -97,6 +97,14 @@ impl Bench {
 
         let mut subjects = vec![Subject::segments(name(prepared), &prepared.pipeline, policy, data)?];
         if let (Some(other), Some(reference)) = (&other_data, &self.against) {
+            if other.len() != data.len() {
+                output::note(format!(
+                    "note: {} has {} images, {reference} has {}: they differ in more than what was done to them",
+                    self.workload.input.input,
+                    data.len(),
+                    other.len()
+                ));
+            }
             subjects[0].name = self.workload.input.input.to_string();
             let other = Subject::segments(reference.to_string(), &prepared.pipeline, policy, other.as_ref())?;
             subjects.push(other);

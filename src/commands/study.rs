@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use indicatif::ProgressBar;
+use offramp_exporter::ExportError;
 use offramp_models::dataset::DataError;
 use offramp_study::campaign::{Campaign, CampaignError, Config, Event, Finished, FolderError, Phase};
 use serde_json::json;
@@ -115,6 +116,9 @@ fn explain(error: CampaignError) -> anyhow::Error {
         }
         CampaignError::Folder(FolderError::Form { path, .. }) if !path.ends_with("study.json") => {
             "delete it: what is missing is made again"
+        }
+        CampaignError::Split { source, .. } if matches!(**source, ExportError::OneOutput { .. }) => {
+            "`static = true` takes a network with one output; `exits` names inner tensors"
         }
         CampaignError::Shapes { .. } => "a study for each, or `transfer = false`",
         CampaignError::Data(DataError::Size { .. }) => {
