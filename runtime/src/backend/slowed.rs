@@ -1,8 +1,9 @@
 //! An emulated slower device: every run takes a multiple of its time.
 //!
 //! What is emulated is the time of a run alone: copies between host and engine take theirs, memory and energy are the real
-//! device's, and whatever else keeps the processor busy is multiplied too. The version in the description says that it is
-//! emulated, so that every report does.
+//! device's. On a processor it is the calling thread's time on it that is multiplied, so that whatever else keeps the processor busy, a
+//! server on the same machine say, delays a run by as much as it does and no more; elsewhere it is all the time that a run takes. The
+//! version in the description says that it is emulated, so that every report does.
 
 use std::time::{Duration, Instant};
 
@@ -73,7 +74,8 @@ impl Backend for Slowed {
         options: &RunnerOptions,
     ) -> Result<Box<dyn Runner>, BackendError> {
         let runner = self.backend.prepare(graph, options)?;
-        Ok(Box::new(SlowedRunner { runner, scale: self.scale }))
+        let timer = if self.backend.describe().provider == "cpu" { Timer::Thread } else { Timer::Wall };
+        Ok(Box::new(SlowedRunner { runner, scale: self.scale, timer }))
     }
 
     fn saves_optimised(&self) -> bool {
@@ -84,6 +86,7 @@ impl Backend for Slowed {
 struct SlowedRunner {
     runner: Box<dyn Runner>,
     scale: Scale,
+    timer: Timer,
 }
 
 impl Runner for SlowedRunner {
@@ -109,16 +112,52 @@ impl Runner for SlowedRunner {
 
     fn bind(&self, inputs: &[Value], batch: usize) -> Result<Box<dyn Bound>, RunError> {
         let bound = self.runner.bind(inputs, batch)?;
-        Ok(Box::new(SlowedBound { bound, scale: self.scale, overslept: Duration::ZERO }))
+        let Self { scale, timer, .. } = *self;
+        Ok(Box::new(SlowedBound { bound, scale, timer, overslept: Duration::ZERO }))
     }
 }
 
 /// A thread that sleeps wakes up to so much late. More is the machine's mood, which is not made up for.
 const LATE: Duration = Duration::from_micros(200);
 
+/// Which time of a run is multiplied.
+#[derive(Clone, Copy, Debug)]
+enum Timer {
+    /// The calling thread's, on a processor; all of it where the system does not tell.
+    Thread,
+    /// All of it.
+    Wall,
+}
+
+impl Timer {
+    /// The time so far, of which differences count.
+    fn now(self, begun: Instant) -> Duration {
+        match self {
+            Self::Thread => thread_time().unwrap_or_else(|| begun.elapsed()),
+            Self::Wall => begun.elapsed(),
+        }
+    }
+}
+
+/// How long the calling thread has had a processor.
+#[cfg(unix)]
+fn thread_time() -> Option<Duration> {
+    let mut spent = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a timespec of this frame.
+    let told = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut spent) };
+    let (seconds, nanos) = (u64::try_from(spent.tv_sec).ok()?, u32::try_from(spent.tv_nsec).ok()?);
+    (told == 0).then(|| Duration::new(seconds, nanos))
+}
+
+#[cfg(not(unix))]
+fn thread_time() -> Option<Duration> {
+    None
+}
+
 struct SlowedBound {
     bound: Box<dyn Bound>,
     scale: Scale,
+    timer: Timer,
     /// By how much the last sleep was too long; the next one is shorter by that.
     overslept: Duration,
 }
@@ -129,10 +168,12 @@ impl Bound for SlowedBound {
     }
 
     fn run(&mut self) -> Result<(), RunError> {
-        let started = Instant::now();
+        let begun = Instant::now();
+        let before = self.timer.now(begun);
         self.bound.run()?;
+        let spent = self.timer.now(begun).saturating_sub(before);
         let ran = Instant::now();
-        let due = (ran - started).mul_f64(self.scale.times() - 1.0);
+        let due = spent.mul_f64(self.scale.times() - 1.0);
         std::thread::sleep(due.saturating_sub(self.overslept));
         self.overslept = (self.overslept + ran.elapsed()).saturating_sub(due).min(LATE);
         Ok(())
@@ -151,7 +192,16 @@ mod tests {
 
     const DELAY: Duration = Duration::from_millis(3);
 
-    fn slowed(times: f64) -> Slowed {
+    /// Keeps a processor for so long.
+    fn compute(delay: Duration) {
+        let begun = Instant::now();
+        let before = Timer::Thread.now(begun);
+        while Timer::Thread.now(begun) - before < delay {
+            std::hint::spin_loop();
+        }
+    }
+
+    fn slowed(times: f64, spend: fn(Duration)) -> Slowed {
         let image = TensorSpec { name: "image".into(), dtype: DType::Float32, shape: vec![None, Some(1)] };
         let script = Script {
             inputs: vec![image],
@@ -161,15 +211,19 @@ mod tests {
             fails_at: Some(2),
             ..Script::default()
         };
-        let fake =
-            FakeBackend::new().with_script("segment 0", script).with_sleep(Arc::new(std::thread::sleep));
+        let fake = FakeBackend::new().with_script("segment 0", script).with_sleep(Arc::new(spend));
         Slowed::new(Box::new(fake), Scale::new(times).unwrap())
     }
 
     /// Runs image `number` so many times; the logits, and how long all of it took.
-    fn run(times: f64, number: f32, runs: u32) -> Result<(Vec<f32>, Duration), RunError> {
+    fn run(
+        times: f64,
+        number: f32,
+        runs: u32,
+        spend: fn(Duration),
+    ) -> Result<(Vec<f32>, Duration), RunError> {
         let graph = GraphSource { label: "segment 0".into(), origin: Origin::Bytes(&[]) };
-        let runner = slowed(times).prepare(&graph, &RunnerOptions::default()).unwrap();
+        let runner = slowed(times, spend).prepare(&graph, &RunnerOptions::default()).unwrap();
         let image = runner.allocate(0, 1)?;
         image.write(HostTensor::Float32(&[number]))?;
         let mut bound = runner.bind(&[image], 1)?;
@@ -185,22 +239,28 @@ mod tests {
 
     #[test]
     fn runs_take_so_many_times_as_long_and_say_the_same() {
-        let (logits, took) = run(1.0, 1.0, 20).unwrap();
-        let (same, slow) = run(5.0, 1.0, 20).unwrap();
+        let (logits, took) = run(1.0, 1.0, 20, compute).unwrap();
+        let (same, slow) = run(5.0, 1.0, 20, compute).unwrap();
         assert_eq!((logits.as_slice(), same), (&[4.0, 3.0][..], logits.clone()));
-        // A busy machine makes runs longer, and with them what is added; never shorter.
         assert!(slow >= 5 * 20 * DELAY, "{slow:?}");
         assert!(took >= 20 * DELAY && took < slow, "{took:?}");
     }
 
     #[test]
+    #[cfg(unix)]
+    fn time_without_a_processor_is_not_multiplied() {
+        let (_, took) = run(100.0, 1.0, 20, std::thread::sleep).unwrap();
+        assert!(took >= 20 * DELAY && took < 20 * 50 * DELAY, "{took:?}");
+    }
+
+    #[test]
     fn a_failure_is_not_slowed() {
-        assert!(run(1000.0, 2.0, 1).is_err());
+        assert!(run(1000.0, 2.0, 1, compute).is_err());
     }
 
     #[test]
     fn descriptions_say_that_the_device_is_emulated() {
-        let version = slowed(2.5).describe().version;
+        let version = slowed(2.5, compute).describe().version;
         assert!(version.ends_with(", emulated 2.5 times slower"), "{version}");
         assert_eq!(format!("{}, emulated 2.5 times slower", engine_version(&version)), version);
         assert_eq!(engine_version("1.32.0"), "1.32.0");
