@@ -39,6 +39,8 @@ pub enum Does {
     Hangs,
     /// Never answers about tails from this cut on.
     HangsFrom { cut: usize },
+    /// Begins to answer, and never ends.
+    Stalls,
     /// Cuts the connection.
     Cuts,
     /// Stops serving altogether.
@@ -206,7 +208,7 @@ impl Fake {
         if let Some(tls) = tls {
             server = server.tls_config(tls).unwrap();
         }
-        runtime.spawn(server.add_service(Repeating(service)).serve_with_incoming(Incoming(receiver)));
+        runtime.spawn(server.add_service(Odd(service)).serve_with_incoming(Incoming(receiver)));
         Self { port, shared, runtime: Some(runtime) }
     }
 
@@ -411,24 +413,26 @@ impl GrpcInferenceService for Service {
             _ => {}
         }
         let mut answered = Response::new(answer(&setup.table, &model, &request, does));
-        if does == Does::AnswersTwice {
-            answered.metadata_mut().insert(TWICE, "1".parse().unwrap());
+        match does {
+            Does::AnswersTwice => drop(answered.metadata_mut().insert(BODY, "twice".parse().unwrap())),
+            Does::Stalls => drop(answered.metadata_mut().insert(BODY, "never".parse().unwrap())),
+            _ => {}
         }
         Ok(answered)
     }
 }
 
-/// Marks an answer that is sent twice.
-const TWICE: &str = "twice";
+/// Marks an answer whose body is sent otherwise than as it is.
+const BODY: &str = "body";
 
 #[derive(Clone)]
-struct Repeating<S>(S);
+struct Odd<S>(S);
 
-impl<S: NamedService> NamedService for Repeating<S> {
+impl<S: NamedService> NamedService for Odd<S> {
     const NAME: &'static str = S::NAME;
 }
 
-impl<S> tonic::codegen::Service<http::Request<Body>> for Repeating<S>
+impl<S> tonic::codegen::Service<http::Request<Body>> for Odd<S>
 where
     S: tonic::codegen::Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>,
     S::Future: Send + 'static,
@@ -445,9 +449,24 @@ where
         let answer = self.0.call(request);
         Box::pin(async move {
             let answer = answer.await?;
-            let twice = answer.headers().contains_key(TWICE);
-            Ok(if twice { answer.map(|body| Body::new(Twice { body, again: None })) } else { answer })
+            Ok(match answer.headers().get(BODY).map(|how| how.as_bytes()) {
+                Some(b"twice") => answer.map(|body| Body::new(Twice { body, again: None })),
+                Some(_) => answer.map(|_| Body::new(Never)),
+                None => answer,
+            })
         })
+    }
+}
+
+/// A body that does not come.
+struct Never;
+
+impl http_body::Body for Never {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        Poll::Pending
     }
 }
 

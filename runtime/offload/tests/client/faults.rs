@@ -32,6 +32,7 @@ fn does() -> impl Strategy<Value = Does> {
         prop::sample::select(vec![
             Does::AnswersTyped,
             Does::Hangs,
+            Does::Stalls,
             Does::Cuts,
             Does::IsOverloaded { retry_after_ms: Some(10) },
             Does::IsOverloaded { retry_after_ms: None },

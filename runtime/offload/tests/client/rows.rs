@@ -142,10 +142,12 @@ fn a_peer_that_hangs_is_left_alone_after_three_images() {
 
 #[test]
 fn a_device_that_cannot_complete_answers_with_the_best_exit_so_far_in_time() {
-    let (table, _fake, mut client) = ready(Setup { request: Does::Hangs, ..Setup::of(&table(2)) });
-    let by = answers_in_time(&table, &mut client, 0..2, LocalCompletion::Never);
-    assert_eq!(by, [Some(By::Degraded); 2]);
-    assert_eq!(client.summary().cuts[1].degraded, 2);
+    for does in [Does::Hangs, Does::Stalls] {
+        let (table, _fake, mut client) = ready(Setup { request: does, ..Setup::of(&table(2)) });
+        let by = answers_in_time(&table, &mut client, 0..2, LocalCompletion::Never);
+        assert_eq!(by, [Some(By::Degraded); 2]);
+        assert_eq!(client.summary().cuts[1].degraded, 2);
+    }
 }
 
 #[test]
@@ -177,16 +179,18 @@ fn a_peer_that_hung_and_answers_again_is_used_again() {
 
 #[test]
 fn a_peer_that_hangs_while_it_should_prove_itself_is_not_used() {
-    let table = table(3);
-    let fake = Fake::start(Setup { canary: Does::Hangs, ..Setup::of(&table) });
-    let mut config = config(vec![fake.address()]);
-    config.handshake = Duration::from_millis(50);
-    let mut client = client(config, &table, 1);
-    assert!(!client.wait_for_peer(PATIENCE));
-    let summary = until(&client, |summary| summary.peers[0].openings >= 1);
-    let error = summary.peers[0].last_error.as_ref().unwrap();
-    assert!(error.contains("does not answer a known question within "), "{summary:?}");
-    assert_eq!((answers(&table, &mut client, 0..3), fake.requests()), (vec![None; 3], 0));
+    for does in [Does::Hangs, Does::Stalls] {
+        let table = table(3);
+        let fake = Fake::start(Setup { canary: does, ..Setup::of(&table) });
+        let mut config = config(vec![fake.address()]);
+        config.handshake = Duration::from_millis(50);
+        let mut client = client(config, &table, 1);
+        assert!(!client.wait_for_peer(PATIENCE));
+        let summary = until(&client, |summary| summary.peers[0].openings >= 1);
+        let error = summary.peers[0].last_error.as_ref().unwrap();
+        assert!(error.contains("does not answer a known question within "), "{does:?}: {summary:?}");
+        assert_eq!((answers(&table, &mut client, 0..3), fake.requests()), (vec![None; 3], 0));
+    }
 }
 
 #[test]
