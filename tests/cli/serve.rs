@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::serving::{Serving, bundle_with_tail, until};
-use super::{bundle, json, offramp, refusal, text};
+use super::serving::{Serving, bundle_with_tail, refused, until};
+use super::{bundle, json, offramp, text};
 
 /// A run that sends every image to `address`.
 fn run<'a>(bundle: &'a Path, address: &'a str) -> Vec<&'a str> {
@@ -104,8 +104,7 @@ fn a_server_that_cannot_start_says_which_file_is_to_blame() {
         (&good, &authority(&pem), 2, ["--tls-cert <FILE>", "--help"]),
     ];
     for (bundle, flags, status, expected) in cases {
-        let serve = ["serve", text(bundle), "--listen", "127.0.0.1:0", "--backend", "tract"];
-        let found = refusal(&[&serve[..], flags].concat());
+        let found = refused(&[&[text(bundle)], flags].concat());
         assert_eq!(found.0, status, "{flags:?}: {}", found.1);
         for expected in expected {
             assert!(found.1.contains(expected), "{flags:?} lacks {expected:?}: {}", found.1);
@@ -121,8 +120,7 @@ fn a_tail_that_was_changed_under_its_name_is_never_served() {
     let mut bytes = fs::read(&tail).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(&tail, bytes).unwrap();
-    let (status, told) =
-        refusal(&["serve", text(&bundle), "--listen", "127.0.0.1:0", "--backend", "tract", "--json"]);
+    let (status, told) = refused(&[text(&bundle)]);
     assert_eq!(status, 1, "{told}");
     assert!(told.contains("tails/0.f32.onnx was changed"), "{told}");
 }

@@ -94,6 +94,23 @@ impl Drop for Serving {
     }
 }
 
+/// Status and stderr of a server that must not start.
+pub fn refused(arguments: &[&str]) -> (i32, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_offramp"));
+    command.arg("serve").args(arguments).args(["--listen", "127.0.0.1:0", "--backend", "tract"]);
+    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    // One that starts all the same is killed.
+    let mut serving = Serving { child, ready: Value::Null };
+    let mut status = None;
+    until(|| {
+        status = serving.child.try_wait().unwrap();
+        status.is_some()
+    });
+    let mut told = String::new();
+    serving.child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    (status.unwrap().code().unwrap(), told)
+}
+
 /// Waits until something holds, not for ever.
 pub fn until(mut holds: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
