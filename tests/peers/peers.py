@@ -1,138 +1,136 @@
-"""Real servers answer as the segments do: starts a peer on an export, asks every tail over gRPC at batches 1, 3 and 32 and by
-8 clients at once, and compares with reference logits. One JSON line per tail; status 1 if an answer is further off than
-1e-4 of the largest logit, or of 1.
+"""Real servers answer as the segments do: starts a peer on what it serves, asks every tail over gRPC with the reference
+client at batches 1, 3 and 32 and by 8 clients at once, and compares with reference logits. Appends a JSON line per tail and
+batch to ROWS. Status 1 if an answer is further off than 1e-4 of the largest logit, or of 1, or has another label in uint8.
 
-    python peers.py triton|mlserver|kserve EXPORT REFERENCE --venv VENV
+    python peers.py triton|mlserver|kserve|ours SERVED REFERENCE --home HOME --network NAME --rows ROWS
+
+SERVED is an export, HOME the peer's virtual environment; for `ours` a bundle and the program.
 """
 
 import argparse
 import concurrent.futures
-import contextlib
 import json
-import os
 import pathlib
-import shutil
-import socket
-import subprocess
 import sys
-import tempfile
-import time
 
 import numpy
 import tritonclient.grpc as grpc
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
+import servers
+
 TOLERANCE = 1e-4
 BATCHES = (1, 3, 32)
 CLIENTS = 8
-PATIENCE_S = 300
+DATATYPES = {"float32": "FP32", "uint8": "UINT8"}
 
 
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
-def triton(export, venv, port, scratch):
-    packages = next((venv / "lib").glob("python3.*")) / "site-packages"
-    home = packages / "pytriton/tritonserver"
-    backend = pathlib.Path(scratch) / "python"
-    shutil.copytree(home / "backends/python", backend)
-    version = packages.parent.name.removeprefix("python")
-    shutil.copy(home / f"python_backend_stubs/{version}/triton_python_backend_stub", backend)
-    # The stub runs Python isolated, deaf to PYTHONPATH: packages must lie where it looks, and that is its own folder.
-    for package in packages.iterdir():
-        if not (backend / package.name).exists():
-            (backend / package.name).symlink_to(package)
-    flags = {"model-repository": export, "backend-directory": scratch, "grpc-address": "127.0.0.1", "grpc-port": port,
-             "http-port": free_port(), "metrics-port": free_port(), "allow-gpu-metrics": "false", "exit-timeout-secs": 5}
-    command = [home / "bin/tritonserver", *(f"--{key}={value}" for key, value in flags.items())]
-    return command, {"LD_LIBRARY_PATH": packages / "nvidia_pytriton.libs"}
-
-
-def mlserver(export, venv, port, scratch):
-    variables = {"MLSERVER_HOST": "127.0.0.1", "MLSERVER_GRPC_PORT": port, "MLSERVER_HTTP_PORT": free_port(),
-                 "MLSERVER_METRICS_PORT": free_port()}
-    return [venv / "bin/mlserver", "start", export], variables
-
-
-def kserve(export, venv, port, scratch):
-    return [venv / "bin/python", export / "serve.py", f"--grpc_port={port}", f"--http_port={free_port()}"], {}
-
-
-@contextlib.contextmanager
-def serving(peer, export, venv):
-    with tempfile.TemporaryDirectory() as scratch, open(os.path.join(scratch, "log"), "w+") as log:
-        port = free_port()
-        command, variables = peer(export, venv, port, scratch)
-        variables = {key: str(value) for key, value in variables.items()}
-        process = subprocess.Popen(list(map(str, command)), env=os.environ | variables, stdout=log, stderr=log)
-        try:
-            yield f"127.0.0.1:{port}", process
-        except BaseException:
-            log.seek(0)
-            sys.stderr.write(log.read()[-8000:])
-            raise
-        finally:
-            process.terminate()
-            process.wait(timeout=60)
-
-
-def wait(address, process, models):
-    client = grpc.InferenceServerClient(address)
-    end = time.monotonic() + PATIENCE_S
-    while time.monotonic() < end and process.poll() is None:
-        with contextlib.suppress(InferenceServerException):
-            if client.is_server_ready() and all(client.is_model_ready(model) for model in models):
-                return
-        time.sleep(0.2)
-    raise SystemExit(f"the peer is not ready: status {process.poll()}")
-
-
-def ask(address, model, reference, images):
-    """How far the answer for these images is from the reference."""
+def request(reference, images):
     inputs = []
     for at, name in enumerate(reference["inputs"]):
         array = numpy.ascontiguousarray(reference[f"input{at}"][images])
         inputs.append(grpc.InferInput(str(name), list(array.shape), np_to_triton_dtype(array.dtype)))
         inputs[-1].set_data_from_numpy(array)
-    answer = grpc.InferenceServerClient(address).infer(model, inputs, client_timeout=60)
-    worst = 0.0
+    return inputs
+
+
+def ask(address, model, reference, images):
+    """How far the answer for these images is from the reference, labels, and how many of them are the reference's."""
+    with grpc.InferenceServerClient(address) as client:
+        answer = client.infer(model, request(reference, images), client_timeout=60)
+    worst, labels, agree = 0.0, 0, 0
     for at, name in enumerate(reference["outputs"]):
         expected, found = reference[f"logits{at}"][images], answer.as_numpy(str(name))
         assert found.shape == expected.shape, f"{model}: {name} has shape {found.shape}, expected {expected.shape}"
+        assert numpy.isfinite(found).all(), f"{model}: {name} is not finite"
         worst = max(worst, float(numpy.abs(found - expected).max() / max(1.0, numpy.abs(expected).max())))
-    return worst
+        same = found.argmax(axis=1) == expected.argmax(axis=1)
+        labels, agree = labels + same.size, agree + int(same.sum())
+    return worst, labels, agree
 
 
-def differences(address, tail, reference):
+def answers(address, tail, reference):
+    """What `ask` says, by batch."""
     fixed = tail["inputs"][0]["shape"][0]
     if fixed is not None:
-        return {str(fixed): ask(address, tail["name"], reference, slice(None))}
-    found = {str(batch): ask(address, tail["name"], reference, slice(batch)) for batch in BATCHES}
+        yield str(fixed), ask(address, tail["name"], reference, slice(None))
+        return
+    for batch in BATCHES:
+        yield str(batch), ask(address, tail["name"], reference, slice(batch))
     with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
         one = [slice(image, image + 1) for image in range(4 * CLIENTS)]
-        found["at once"] = max(pool.map(lambda image: ask(address, tail["name"], reference, image), one))
-    return found
+        worst, labels, agree = zip(*pool.map(lambda image: ask(address, tail["name"], reference, image), one))
+        yield f"{CLIENTS} x 1", (max(worst), sum(labels), sum(agree))
+
+
+def check_described(client, peer, tail):
+    """A peer's metadata says what the export says, if anything."""
+    assert client.is_server_live() and client.is_server_ready() and client.is_model_ready(tail["name"])
+    said = client.get_model_metadata(tail["name"])
+    assert said.name == tail["name"], said.name
+    for found, expected in ((said.inputs, tail["inputs"]), (said.outputs, tail["outputs"])):
+        if not found and peer != "ours":
+            continue
+        found = {tensor.name: (tensor.datatype, list(tensor.shape)) for tensor in found}
+        shape = lambda tensor: [-1 if extent is None else extent for extent in tensor["shape"]]
+        expected = {tensor["name"]: (DATATYPES[tensor["dtype"]], shape(tensor)) for tensor in expected}
+        assert found == expected, f"{peer} describes {tail['name']} as {found}, expected {expected}"
+
+
+def check_refused(client, tail, reference):
+    """What our server does with what it need not take."""
+    def refused(model, inputs, **flags):
+        try:
+            client.infer(model, inputs, client_timeout=60, **flags)
+        except InferenceServerException as error:
+            return error.status().removeprefix("StatusCode.")
+        return "OK"
+
+    good = request(reference, slice(None))
+    odd = grpc.InferInput(good[0].name(), [1, 1], good[0].datatype())
+    odd.set_data_from_numpy(reference["input0"].reshape(-1)[:1].reshape(1, 1))
+    large = grpc.InferInput(good[0].name(), [8 << 20], "UINT8")
+    large.set_data_from_numpy(numpy.zeros(8 << 20, numpy.uint8))
+    found = {
+        "gzip": refused(tail["name"], good, compression_algorithm="gzip"),
+        "unknown model": refused(tail["name"] + "x", good),
+        "unknown version": refused(tail["name"], good, model_version="7"),
+        "wrong shape": refused(tail["name"], [odd, *good[1:]]),
+        "8 MiB": refused(tail["name"], [large]),
+    }
+    expected = {"gzip": "OK", "unknown model": "NOT_FOUND", "unknown version": "NOT_FOUND",
+                "wrong shape": "INVALID_ARGUMENT", "8 MiB": "RESOURCE_EXHAUSTED"}
+    assert found == expected, f"{found}, expected {expected}"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("peer", choices=("triton", "mlserver", "kserve"))
-    parser.add_argument("export", type=pathlib.Path)
+    parser.add_argument("peer", choices=servers.PEERS)
+    parser.add_argument("served", type=pathlib.Path)
     parser.add_argument("reference", type=pathlib.Path)
-    parser.add_argument("--venv", type=pathlib.Path, required=True)
+    parser.add_argument("--home", type=pathlib.Path, required=True)
+    parser.add_argument("--network", required=True)
+    parser.add_argument("--rows", type=pathlib.Path, required=True)
     arguments = parser.parse_args()
-    tails = json.loads((arguments.export / "export.json").read_text())["tails"]
+    peer, tails = arguments.peer, json.loads((arguments.reference / "tails.json").read_text())
+    if peer != "ours":
+        exported = json.loads((arguments.served / "export.json").read_text())["tails"]
+        assert exported == tails, f"{arguments.served} exports other tails than the reference is of"
     holds = True
-    with serving(globals()[arguments.peer], arguments.export.resolve(), arguments.venv.resolve()) as (address, process):
-        wait(address, process, [tail["name"] for tail in tails])
+    with servers.serving(peer, arguments.served, arguments.home, [tail["name"] for tail in tails]) as (address, _), \
+            grpc.InferenceServerClient(address) as client, arguments.rows.open("a") as rows:
         for tail in tails:
             reference = dict(numpy.load(arguments.reference / f"{tail['name']}.npz"))
-            found = differences(address, tail, reference)
-            holds &= max(found.values()) <= TOLERANCE
-            print(json.dumps({"peer": arguments.peer, "tail": tail["name"], "differences": found}), flush=True)
+            check_described(client, peer, tail)
+            if peer == "ours":
+                check_refused(client, tail, reference)
+            for batch, (difference, labels, agree) in answers(address, tail, reference):
+                row = {"peer": peer, "network": arguments.network, "wire": tail["wire"], "cut": tail["cut"],
+                       "batch": batch, "difference": difference, "labels": labels, "agree": agree}
+                print(json.dumps(row), file=rows, flush=True)
+                if difference > TOLERANCE or (tail["wire"] == "u8" and agree < labels):
+                    holds = False
+                    print(f"does not hold: {json.dumps(row)}", file=sys.stderr)
     raise SystemExit(0 if holds else 1)
 
 

@@ -1,6 +1,6 @@
 """What every tail of a bundle must answer, from its segments on ONNX Runtime: an archive per tail, `<name>.npz`, with the
 names `inputs` and `outputs` and the arrays `input0`, .. and `logits0`, .. of 32 seeded images, or of the batch that the
-network insists on.
+network insists on; and `tails.json`, what an export lists of them.
 
     python reference.py BUNDLE EXPORT OUT
 """
@@ -64,9 +64,14 @@ def write(bundle, export, out):
         else:
             given = list(run(bundle / f"wire/{tail['cut']}.u8.onnx", tensors).values())
             answers = run(bundle / f"tails/{tail['cut']}.u8.onnx", dict(zip(inputs, given)))
+        for name in outputs:
+            # Else an answer about other images would pass for the right one.
+            rows = answers[name]
+            assert len(rows) == 1 or numpy.ptp(rows, axis=0).max() > 1e-3 * max(1, numpy.abs(rows).max()), f"{tail['name']}: {name}"
         arrays = {f"input{at}": array for at, array in enumerate(given)}
         arrays |= {f"logits{at}": answers[name] for at, name in enumerate(outputs)}
         numpy.savez(out / f"{tail['name']}.npz", inputs=inputs, outputs=outputs, **arrays)
+    (out / "tails.json").write_text(json.dumps(listed["tails"]))
 
 
 if __name__ == "__main__":
