@@ -1,226 +1,135 @@
-//! What a server does when more is asked of it than it can answer.
+//! What a server does when more is asked of it than it can answer, and how it stands beside another.
 //!
-//!     offramp serve network.bundle --listen 127.0.0.1:8001 &
+//!     offramp serve network.bundle --listen 127.0.0.1:8001 --threads 1 &
 //!     cargo bench -p offramp-offload --bench load -- 127.0.0.1:8001 MODEL [CLIENTS [SECONDS [PID]]]
+//!     cargo bench -p offramp-offload --bench load -- 127.0.0.1:8001 MODEL versus 127.0.0.1:9001 MODEL [CLIENTS [SECONDS [ROUNDS]]]
 //!
-//! One client alone first; then CLIENTS (16), each asking again as soon as it is answered: that is the capacity. Then
-//! 1.0, 1.5 and 3 times as many requests a second, each of one image and good for a second, whatever becomes of those before.
-//! SECONDS (10) each. Prints Markdown; with PID, the server's resident memory too. Any server of the Open Inference
-//! Protocol will do. Without arguments it says what it lacks and ends.
+//! The first: one client alone; then CLIENTS (16), each asking again as soon as it is answered: that is the capacity. Then 1.0, 1.5
+//! and 3 times as many requests a second, each of one image and good for a second, whatever becomes of those before. SECONDS
+//! (10) each. Prints Markdown; with PID, the server's memory at the start, in the middle and at the end, and the cores that it took.
+//! Status 1 if a request got neither an answer nor a refusal.
+//!
+//! The second: ROUNDS (5) times A B B A, in each turn one client alone, then CLIENTS (16) at once, SECONDS (2) each. Prints both
+//! and the ratios of the first to the second.
+//!
+//! Any server of the Open Inference Protocol will do. Without arguments it says what it lacks and ends.
 
 #![expect(clippy::expect_used, clippy::print_stdout, reason = "a benchmark prints, and may fail anywhere")]
 
-use std::time::{Duration, Instant};
+mod asking;
+mod process;
+mod versus;
 
-use bytes::Bytes;
-use offramp_offload::oip::RETRY_AFTER_MS;
-use offramp_offload::oip::grpc_inference_service_client::GrpcInferenceServiceClient;
-use offramp_offload::oip::model_infer_request::InferInputTensor;
-use offramp_offload::oip::model_metadata_response::TensorMetadata;
-use offramp_offload::oip::{ModelInferRequest, ModelMetadataRequest};
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-use tokio::task::JoinSet;
-use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Request, Status};
+use std::process::ExitCode;
+use std::time::Duration;
 
-type Client = GrpcInferenceServiceClient<Channel>;
+use asking::{Asked, Outcome};
+use offramp_runtime::statistics::percentile;
+use process::Process;
 
-/// What a request is good for.
-const PATIENCE: Duration = Duration::from_secs(1);
 const OVERLOADS: [f64; 3] = [1.0, 1.5, 3.0];
 
-fn main() {
-    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
-    let (Some(address), Some(model)) = (arguments.next(), arguments.next()) else {
-        println!("skipped: needs HOST:PORT MODEL, see the head of this file");
-        return;
-    };
-    let mut number = |otherwise| arguments.next().map_or(otherwise, |text| text.parse().expect("a number"));
-    let (clients, seconds, pid) = (number(16).max(1), number(10), number(0));
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(measure(&address, &model, clients as usize, Duration::from_secs(seconds), pid));
-}
-
-async fn measure(address: &str, model: &str, clients: usize, window: Duration, pid: u64) {
-    let mut connections = Vec::new();
-    for _ in 0..clients {
-        let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("HOST:PORT");
-        connections.push(Client::new(endpoint.connect().await.expect("a server")));
-    }
-    let named = ModelMetadataRequest { name: model.to_owned(), ..Default::default() };
-    let metadata = connections[0].model_metadata(named).await.expect("the model").into_inner();
-    let request = request(model, &metadata.inputs);
-    let bytes: usize = request.raw_input_contents.iter().map(Bytes::len).sum();
-    println!("{model}, {bytes} bytes an image, {clients} clients, {} s each\n", window.as_secs());
-
-    let before = resident(pid);
-    let alone = closed(&connections[..1], &request, window).await;
-    let together = closed(&connections, &request, window).await;
-    let capacity = together.answered.len() as f64 / window.as_secs_f64();
-    println!(
-        "| load | sent | answered | refused | expired | lost | answers/s | answered ms p50, p99 | refused ms p50, p99, max | hint ms p50 | RSS MB |"
-    );
-    println!("|---|---|---|---|---|---|---|---|---|---|---|");
-    alone.row("1 client", window, pid);
-    together.row(&format!("{clients} clients"), window, pid);
-    for overload in OVERLOADS {
-        let outcome = open(&connections, &request, window, capacity * overload).await;
-        outcome.row(&format!("{overload} x capacity"), window, pid);
-    }
-    let after = closed(&connections[..1], &request, window / 4).await;
-    after.row("1 client again", window / 4, pid);
-    if let Some((before, after)) = before.zip(resident(pid)) {
-        println!("\nresident memory: {before:.1} MB before, {after:.1} MB after");
-    }
-}
-
-/// One image of noise.
-fn request(model: &str, inputs: &[TensorMetadata]) -> ModelInferRequest {
-    let mut random = ChaCha8Rng::seed_from_u64(0);
-    let mut tensor = |input: &TensorMetadata| {
-        let shape: Vec<i64> = input.shape.iter().map(|extent| (*extent).max(1)).collect();
-        let elements = shape.iter().product::<i64>() as usize;
-        let bytes: Vec<u8> = match input.datatype.as_str() {
-            "FP32" => (0..elements).flat_map(|_| random.random::<f32>().to_le_bytes()).collect(),
-            "UINT8" => (0..elements).map(|_| random.random()).collect(),
-            other => unreachable!("inputs of {other} are not made here"),
-        };
-        let (name, datatype) = (input.name.clone(), input.datatype.clone());
-        (InferInputTensor { name, datatype, shape, ..Default::default() }, Bytes::from(bytes))
+    let number = |numbers: &[&str], at: usize, otherwise: u32| {
+        numbers.get(at).map_or(otherwise, |text| text.parse().expect("a number"))
     };
-    let (inputs, raw_input_contents) = inputs.iter().map(&mut tensor).unzip();
-    ModelInferRequest { model_name: model.to_owned(), inputs, raw_input_contents, ..Default::default() }
-}
-
-/// What became of requests, in seconds.
-#[derive(Default)]
-struct Outcome {
-    sent: usize,
-    answered: Vec<f64>,
-    refused: Vec<f64>,
-    expired: usize,
-    hints: Vec<f64>,
-    lost: Vec<Status>,
-}
-
-impl Outcome {
-    fn note(&mut self, took: Duration, answer: Result<(), Status>) {
-        self.sent += 1;
-        let Err(status) = answer else { return self.answered.push(took.as_secs_f64()) };
-        match status.code() {
-            // Triton says the second.
-            Code::ResourceExhausted => self.refused.push(took.as_secs_f64()),
-            Code::Unavailable if status.message().contains("maximum queue size") => {
-                self.refused.push(took.as_secs_f64());
-            }
-            Code::DeadlineExceeded => self.expired += 1,
-            Code::Cancelled if status.message() == "Timeout expired" => self.expired += 1,
-            _ => self.lost.push(status.clone()),
+    let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+    match arguments[..] {
+        [address, model, "versus", other, beside, ref more @ ..] => runtime.block_on(versus::measure(
+            [(address, model), (other, beside)],
+            number(more, 0, 16).max(1),
+            seconds(number(more, 1, 2)),
+            number(more, 2, 5),
+        )),
+        [address, model, ref more @ ..] => runtime.block_on(measure(
+            (address, model),
+            number(more, 0, 16).max(1),
+            seconds(number(more, 1, 10)),
+            Process(number(more, 2, 0)),
+        )),
+        _ => {
+            println!("skipped: needs HOST:PORT MODEL, see the head of this file");
+            ExitCode::SUCCESS
         }
-        let hint = status.metadata().get(RETRY_AFTER_MS).and_then(|hint| hint.to_str().ok()?.parse().ok());
-        self.hints.extend(hint.map(|milliseconds: f64| milliseconds / 1e3));
+    }
+}
+
+async fn measure(at: (&str, &str), clients: u32, window: Duration, server: Process) -> ExitCode {
+    let asked = Asked::connect(at, clients).await;
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    println!(
+        "{}, {} bytes an image, {clients} clients on a connection each, {} s each, {cores} cores for clients and server\n",
+        at.1,
+        asked.bytes(),
+        window.as_secs(),
+    );
+    let table = Table { window };
+    table.head();
+    let (mut lost, start) = (0, server.resident());
+    let alone = server.watch(window, asked.closed(1, window)).await;
+    lost += table.row("1 client", alone);
+    let together = server.watch(window, asked.closed(clients, window)).await;
+    let capacity = together.0.answered.len() as f64 / window.as_secs_f64();
+    lost += table.row(&format!("{clients} clients"), together);
+    for overload in OVERLOADS {
+        let outcome = server.watch(window, asked.open(window, capacity * overload)).await;
+        lost += table.row(&format!("{overload} x capacity"), outcome);
+    }
+    let again = server.watch(window, asked.closed(1, window)).await;
+    lost += table.row("1 client again", again);
+    if let Some((start, end)) = start.zip(server.resident()) {
+        println!("\nresident memory: {start:.1} MB before, {end:.1} MB after");
+    }
+    ExitCode::from(u8::from(lost > 0))
+}
+
+struct Table {
+    window: Duration,
+}
+
+impl Table {
+    fn head(&self) {
+        let columns = "| load | sent | answered | refused | expired | lost | answers/s | answered ms p50, p99 \
+                       | refused ms p50, p99, max | hint ms p50 | sent late ms p99 | cores: clients, server | RSS MB: start, middle, end |";
+        println!("{columns}\n{}", "|---".repeat(13) + "|");
     }
 
-    fn add(&mut self, other: Self) {
-        self.sent += other.sent;
-        self.answered.extend(other.answered);
-        self.refused.extend(other.refused);
-        self.expired += other.expired;
-        self.hints.extend(other.hints);
-        self.lost.extend(other.lost);
-    }
-
-    fn row(mut self, load: &str, window: Duration, pid: u64) {
-        let ms = |times: &mut Vec<f64>, quantiles: &[f64]| {
-            times.sort_by(f64::total_cmp);
-            let at = |quantile: &f64| ((times.len() - 1) as f64 * quantile).round() as usize;
-            let told = quantiles.iter().map(|quantile| format!("{:.2}", times[at(quantile)] * 1e3));
-            if times.is_empty() { "-".to_owned() } else { told.collect::<Vec<_>>().join(", ") }
-        };
+    /// Prints one; gives how many requests were lost.
+    fn row(&self, load: &str, (mut outcome, watched): (Outcome, process::Watched)) -> usize {
         println!(
-            "| {load} | {} | {} | {} | {} | {} | {:.0} | {} | {} | {} | {} |",
-            self.sent,
-            self.answered.len(),
-            self.refused.len(),
-            self.expired,
-            self.lost.len(),
-            self.answered.len() as f64 / window.as_secs_f64(),
-            ms(&mut self.answered, &[0.5, 0.99]),
-            ms(&mut self.refused, &[0.5, 0.99, 1.0]),
-            ms(&mut self.hints, &[0.5]),
-            resident(pid).map_or_else(|| "-".to_owned(), |megabytes| format!("{megabytes:.1}")),
+            "| {load} | {} | {} | {} | {} | {} | {:.0} | {} | {} | {} | {} | {} | {} |",
+            outcome.sent(),
+            outcome.answered.len(),
+            outcome.refused.len(),
+            outcome.expired,
+            outcome.lost.len(),
+            outcome.answered.len() as f64 / self.window.as_secs_f64(),
+            ms(&mut outcome.answered, &[50.0, 99.0]),
+            ms(&mut outcome.refused, &[50.0, 99.0, 100.0]),
+            ms(&mut outcome.hints, &[50.0]),
+            ms(&mut outcome.late, &[99.0]),
+            told(&[Some(watched.own), watched.servers], 2),
+            told(&watched.resident, 1),
         );
-        for status in self.lost.iter().take(3) {
+        for status in outcome.lost.iter().take(3) {
             println!("lost: {status:?}");
         }
+        outcome.lost.len()
     }
 }
 
-async fn ask(client: &mut Client, request: &ModelInferRequest) -> (Duration, Result<(), Status>) {
-    let mut request = Request::new(request.clone());
-    request.set_timeout(PATIENCE);
-    let began = Instant::now();
-    let answer = client.model_infer(request).await;
-    (began.elapsed(), answer.map(|_| ()))
+/// Percentiles of seconds, in milliseconds.
+fn ms(seconds: &mut [f64], percents: &[f64]) -> String {
+    seconds.sort_by(f64::total_cmp);
+    let of = |percent: &f64| percentile(seconds, *percent).map(|seconds| seconds * 1e3);
+    told(&percents.iter().map(of).collect::<Vec<_>>(), 2)
 }
 
-/// Every client asks again as soon as it is answered.
-async fn closed(clients: &[Client], request: &ModelInferRequest, window: Duration) -> Outcome {
-    let (mut tasks, until) = (JoinSet::new(), Instant::now() + window);
-    for client in clients {
-        let (mut client, request) = (client.clone(), request.clone());
-        tasks.spawn(async move {
-            let mut outcome = Outcome::default();
-            while Instant::now() < until {
-                let (took, answer) = ask(&mut client, &request).await;
-                outcome.note(took, answer);
-            }
-            outcome
-        });
-    }
-    gather(tasks).await
-}
-
-/// Clients ask `rate` times a second together, whatever becomes of it.
-async fn open(clients: &[Client], request: &ModelInferRequest, window: Duration, rate: f64) -> Outcome {
-    let every = Duration::from_secs_f64(clients.len() as f64 / rate);
-    let (mut tasks, began) = (JoinSet::new(), Instant::now());
-    for (number, client) in (0_u32..).zip(clients) {
-        let (client, request) = (client.clone(), request.clone());
-        // Not all at once.
-        let first = began + every * number / clients.len() as u32;
-        tasks.spawn(async move {
-            let mut asked = JoinSet::new();
-            let mut next = first;
-            while next < began + window {
-                tokio::time::sleep_until(next.into()).await;
-                let (mut client, request) = (client.clone(), request.clone());
-                asked.spawn(async move { ask(&mut client, &request).await });
-                next += every;
-            }
-            let mut outcome = Outcome::default();
-            for (took, answer) in asked.join_all().await {
-                outcome.note(took, answer);
-            }
-            outcome
-        });
-    }
-    gather(tasks).await
-}
-
-async fn gather(tasks: JoinSet<Outcome>) -> Outcome {
-    let mut all = Outcome::default();
-    for outcome in tasks.join_all().await {
-        all.add(outcome);
-    }
-    all
-}
-
-/// Megabytes of memory that a process holds, where the system tells.
-fn resident(pid: u64) -> Option<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kilobytes: f64 = line.split_whitespace().next()?.parse().ok()?;
-    Some(kilobytes / 1e3)
+fn told(figures: &[Option<f64>], digits: usize) -> String {
+    let of =
+        |figure: &Option<f64>| figure.map_or_else(|| "-".to_owned(), |known| format!("{known:.digits$}"));
+    figures.iter().map(of).collect::<Vec<_>>().join(", ")
 }
