@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use offramp_runtime::statistics::Latency;
+use offramp_runtime::statistics::Reservoir;
 use tokio::sync::{Notify, watch};
 
 use super::breaker::{Breaker, Change};
@@ -43,8 +43,8 @@ pub(super) struct Known {
     pub(super) handshakes: Handshakes,
     pub(super) connections: u64,
     requests: Outcomes,
-    round_trips: Vec<f64>,
-    server: Vec<f64>,
+    round_trips: Reservoir,
+    server: Reservoir,
     last_error: Option<String>,
 }
 
@@ -58,8 +58,8 @@ impl Peer {
             handshakes: Handshakes::default(),
             connections: 0,
             requests: Outcomes::default(),
-            round_trips: Vec::new(),
-            server: Vec::new(),
+            round_trips: Reservoir::new(seed),
+            server: Reservoir::new(seed),
             last_error: None,
         };
         Self {
@@ -128,7 +128,9 @@ impl Peer {
         let mut known = self.known();
         known.requests.answered += 1;
         known.round_trips.push(took.as_secs_f64());
-        known.server.extend(server.map(|server| server.as_secs_f64()));
+        if let Some(server) = server {
+            known.server.push(server.as_secs_f64());
+        }
         known.breaker.succeeded();
     }
 
@@ -214,8 +216,8 @@ impl Peer {
             connections: known.connections,
             handshakes: known.handshakes,
             openings: known.breaker.openings(),
-            round_trip_s: Latency::of(&mut known.round_trips.clone()),
-            server_s: Latency::of(&mut known.server.clone()),
+            round_trip_s: known.round_trips.latency(),
+            server_s: known.server.latency(),
             last_error: known.last_error.clone(),
         }
     }
