@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::{NotMeasured, TotalError, TotalRule, Watts};
+use crate::{Joules, NotMeasured, TotalError, TotalRule, Watts};
 
 /// What a meter covers, how fast and how finely it tells.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -47,6 +47,12 @@ pub struct Rail {
     pub offset_steps: Option<f64>,
     /// The largest gain error, a fraction, where a data sheet tells.
     pub gain: Option<f64>,
+    /// Where a counter goes round; `None`: it never does, and a smaller value is a reset.
+    #[serde(rename = "counter_range_j")]
+    pub counter_range: Option<Joules>,
+    /// The least and the most power that can be; what lies outside is not used.
+    #[serde(rename = "plausible_w")]
+    pub plausible: [Watts; 2],
 }
 
 /// What a source gives.
@@ -72,6 +78,8 @@ impl Rail {
             update: None,
             offset_steps: None,
             gain: None,
+            counter_range: None,
+            plausible: [Watts(0.0), Watts(10_000.0)],
         }
     }
 }

@@ -7,7 +7,10 @@ mod description;
 mod error;
 mod flag;
 mod none;
+pub mod probe;
 mod reading;
+pub mod source;
+pub mod state;
 mod total;
 mod units;
 
