@@ -111,6 +111,14 @@ impl Description {
         self.counted().filter_map(|rail| rail.time_constant).max()
     }
 
+    /// How long a window must be so that neither the filter nor single values decide: the longest of 10 s, 20 time constants
+    /// and 200 new values.
+    pub fn needed_window(&self) -> Duration {
+        let filter = self.time_constant().unwrap_or_default() * 20;
+        let values = self.update().unwrap_or_default() * 200;
+        Duration::from_secs(10).max(filter).max(values)
+    }
+
     /// The longest time between two new values of what is counted; `None` where no source tells its own.
     pub fn update(&self) -> Option<Duration> {
         self.counted().filter_map(|rail| rail.update).max()

@@ -9,6 +9,8 @@ mod flag;
 mod none;
 pub mod probe;
 mod reading;
+mod recorder;
+mod sampler;
 pub mod source;
 pub mod state;
 mod total;
@@ -19,6 +21,8 @@ pub use error::{MeterError, NotMeasured};
 pub use flag::Flag;
 pub use none::NoMeter;
 pub use reading::{Cost, Glance, Overhead, RailReading, Reading};
+pub use recorder::Recorder;
+pub use sampler::{Sampler, Sampling};
 pub use total::{TotalError, TotalRule};
 pub use units::{Joules, Watts};
 
