@@ -8,11 +8,13 @@ mod error;
 mod flag;
 mod none;
 pub mod probe;
+pub mod protocol;
 mod reading;
 mod recorder;
 mod sampler;
 pub mod source;
 pub mod state;
+pub mod statistics;
 mod total;
 mod units;
 

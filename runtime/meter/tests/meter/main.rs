@@ -4,7 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
 mod boards;
+mod protocol;
 mod recorder;
 mod sampler;
+mod simulated;
 mod sources;
 mod state;
+mod waveform;
