@@ -10,4 +10,5 @@ mod sampler;
 mod simulated;
 mod sources;
 mod state;
+mod truth;
 mod waveform;

@@ -39,6 +39,11 @@ impl World {
         self.now += seconds;
     }
 
+    /// The last waveform goes on.
+    pub fn pass_on(&mut self, seconds: f64) {
+        self.now += seconds;
+    }
+
     pub fn now(&self) -> f64 {
         self.now
     }
@@ -94,6 +99,9 @@ impl Sensor {
         gain: 1.0,
     };
 
+    /// AGX Orin: 2 mOhm at 20 V.
+    pub const AGX: Self = Self { volts: 19.93, shunt_milliohm: 2.0, ..Self::NANO };
+
     fn cycle_s(&self) -> f64 {
         6.0 * self.conversion_s
     }
@@ -104,6 +112,11 @@ impl Sensor {
 
     fn amp_step(&self) -> f64 {
         40e-6 / (self.shunt_milliohm * 1e-3)
+    }
+
+    /// Watts of one step at `power`.
+    pub fn step_w(&self, power: f64) -> f64 {
+        self.amp_step() * self.volts + 0.008 * power / self.volts
     }
 }
 
