@@ -114,8 +114,8 @@ impl Description {
     /// How long a window must be so that neither the filter nor single values decide: the longest of 10 s, 20 time constants
     /// and 200 new values.
     pub fn needed_window(&self) -> Duration {
-        let filter = self.time_constant().unwrap_or_default() * 20;
-        let values = self.update().unwrap_or_default() * 200;
+        let filter = self.time_constant().unwrap_or_default().saturating_mul(20);
+        let values = self.update().unwrap_or_default().saturating_mul(200);
         Duration::from_secs(10).max(filter).max(values)
     }
 

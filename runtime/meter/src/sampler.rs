@@ -19,13 +19,17 @@ use thread::{Drill, Shared, State};
 /// How long a source may take for one sample before it counts as dead.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Limits of the time between samples.
+const SHORTEST: Duration = Duration::from_micros(100);
+const LONGEST: Duration = Duration::from_secs(600);
+
 /// Samples in a row that tell what one costs.
 const DRILL: u32 = 64;
 
 /// How to sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sampling {
-    /// Mean time between samples; `None`: as the source's description says.
+    /// Mean time between samples, within 100 us and 10 min; `None`: as the source's description says.
     pub period: Option<Duration>,
     /// What the jitter of the period comes from: samples lie 0.8 to 1.2 periods apart, so that they beat with no load.
     pub seed: u64,
@@ -66,7 +70,7 @@ impl Sampler {
     /// [`MeterError::Source`] when there can be no thread.
     pub fn new(found: Found, sampling: Sampling) -> Result<Self, MeterError> {
         let Found { mut description, probe } = found;
-        let period = sampling.period.unwrap_or(description.period).max(Duration::from_micros(100));
+        let period = sampling.period.unwrap_or(description.period).clamp(SHORTEST, LONGEST);
         description.period = period;
         let epoch = Instant::now();
         let rails = description.rails.len();
@@ -228,7 +232,7 @@ fn rise(
 ) -> Result<f64, &'static str> {
     let value = entry.map_err(Lost::reason)?.value;
     let Some((then, old)) = before.replace((at, value)) else { return Err("a counter needs a second look") };
-    let rise = (value - old) as f64 * 1e-6;
+    let rise = value.saturating_sub(old) as f64 * 1e-6;
     let rise = if rise < 0.0 { rise + range.ok_or("the counter began anew")?.0 } else { rise };
     let elapsed = at.saturating_sub(then).as_secs_f64();
     if elapsed > 0.0 { Ok(rise / elapsed) } else { Err("no time has passed") }

@@ -34,7 +34,7 @@ impl Plan {
     /// By the rule for a meter: windows of the longest of 10 s, 20 time constants and 200 new values, ten of them; 5 time
     /// constants to settle.
     pub fn by_rule(meter: &Description) -> Self {
-        let settle = meter.time_constant().unwrap_or_default() * 5;
+        let settle = meter.time_constant().unwrap_or_default().saturating_mul(5);
         let window = meter.needed_window();
         Self {
             warm_up: settle.max(Duration::from_secs(1)),
@@ -64,8 +64,10 @@ impl Plan {
     /// About how long `loads` of them will take, calibration aside.
     pub fn duration(&self, loads: usize) -> Duration {
         let loads = u32::try_from(loads).unwrap_or(u32::MAX);
-        let each = self.warm_up + (self.window + self.settle) * self.windows;
-        each * loads + (self.idle + self.settle) * 2
+        let windows = self.window.saturating_add(self.settle).saturating_mul(self.windows);
+        let each = self.warm_up.saturating_add(windows);
+        let idle = self.idle.saturating_add(self.settle).saturating_mul(2);
+        each.saturating_mul(loads).saturating_add(idle)
     }
 
     /// Which load has its turn when: A B B A, with three A B C C B A.

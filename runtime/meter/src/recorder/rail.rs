@@ -182,8 +182,12 @@ impl RailRecord {
             self.window.resets += 1;
             return;
         }
-        let whole = i128::from(tb - ta);
-        self.window.area += divide(i128::from(rise) * AREA_PER_MICROJOULE * i128::from(to - from), whole);
+        let all = i128::from(rise) * AREA_PER_MICROJOULE;
+        match all.checked_mul(i128::from(to - from)) {
+            Some(product) => self.window.area += divide(product, i128::from(tb - ta)),
+            // More than a day between two looks.
+            None => self.window.ambiguous = true,
+        }
     }
 
     /// The first sample ever comes after the window opened.

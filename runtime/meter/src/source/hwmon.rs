@@ -122,7 +122,7 @@ fn rails_of(chip: &Chip) -> Result<Vec<(Rail, Channel)>, MeterError> {
             let mut rail = timed(Rail::new(label(chip, "power", index), origin(&path), Quantity::Power));
             if suffix == "_average" {
                 let interval = tree::number(&folder.join(format!("power{index}_average_interval")));
-                rail.time_constant = interval.map(Duration::from_millis);
+                rail.time_constant = interval.filter(can_be).map(Duration::from_millis);
                 rail.update = rail.time_constant;
             }
             rail.plausible = [Watts(-10.0), Watts(10_000.0)];
@@ -161,9 +161,14 @@ fn rails_of(chip: &Chip) -> Result<Vec<(Rail, Channel)>, MeterError> {
 /// Source: kernel documentation, `hwmon/ina3221`; TI SBOS576A.
 fn timing(folder: &Path) -> (Option<Duration>, Option<Duration>) {
     let interval: Option<u64> = tree::number(&folder.join("update_interval"));
-    let interval = interval.filter(|ms| *ms > 0).map(Duration::from_millis);
+    let interval = interval.filter(can_be).map(Duration::from_millis);
     let samples: u32 = tree::number(&folder.join("samples")).unwrap_or(1);
     (interval, interval.map(|interval| interval / samples.max(1)))
+}
+
+/// Whether a filter can take so many milliseconds: an hour at most, or the file says something else.
+fn can_be(interval_ms: &u64) -> bool {
+    (1..=3_600_000).contains(interval_ms)
 }
 
 /// The label of a channel: its own, that of the chip's bus voltage, or a name that says where it is.

@@ -222,3 +222,14 @@ fn what_to_send_in_has_labels_shunts_and_averaging() {
     assert_eq!(shown("hwmon1/shunt1_resistor"), Some("5000"));
     assert_eq!(shown("base/model"), Some("NVIDIA Jetson Orin Nano Developer Kit"));
 }
+
+#[test]
+fn intervals_that_cannot_be_are_unknown() {
+    let board = Board::new(boards::ORIN_NANO);
+    for text in ["18446744073709551615", "0", "-5", "fast"] {
+        board.write("class/hwmon/hwmon1/update_interval", text);
+        let description = find(&board, Kind::Ina).unwrap().description;
+        assert_eq!((description.time_constant(), description.update()), (None, None), "{text}");
+        assert_eq!(description.needed_window(), Duration::from_secs(10));
+    }
+}
