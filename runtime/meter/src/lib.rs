@@ -53,7 +53,7 @@ pub trait Meter {
     fn stop(&mut self) -> Result<Reading, MeterError>;
 
     /// The power of every rail now, in the order of the description. A counter tells the mean since the glance before,
-    /// so its first glance has none.
+    /// so its first glance has none, and glances closer than its new values show steps.
     ///
     /// # Errors
     /// [`MeterError`] when the source cannot be read.

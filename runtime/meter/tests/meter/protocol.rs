@@ -8,11 +8,13 @@ use offramp_meter::protocol::{
     Comparison, Event, ExitFit, FitError, Load, Mix, Plan, ProtocolError, Rejection, Session, SystemClock,
     Verdict, Work, measure,
 };
+use offramp_meter::source::{self, Host, Kind};
 use offramp_meter::state::BoardState;
-use offramp_meter::{Flag, Joules, Meter as _, NoMeter};
+use offramp_meter::{Flag, Joules, Meter as _, NoMeter, Sampler, Sampling};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
+use crate::boards::{self, Board};
 use crate::simulated::{Sensor, Shared, SimulatedClock, SimulatedLoad, SimulatedMeter, World};
 
 fn session(
@@ -158,6 +160,48 @@ fn what_is_unknown_is_null_in_json() {
         json["windows"][0]["reading"]["not_measured"]["why"].as_str().unwrap(),
         @"VDD_IN: no sample in the window (the source says to try again)"
     );
+}
+
+/// Sleeps, and counts an image a millisecond.
+struct Sleeper(&'static str);
+
+impl Load for Sleeper {
+    fn name(&self) -> &str {
+        self.0
+    }
+
+    fn run(&mut self, time: Duration) -> Result<Work, Box<dyn Error + Send + Sync>> {
+        std::thread::sleep(time);
+        let images = (time.as_millis() as u64).max(1);
+        Ok(Work { images, exits: vec![images] })
+    }
+}
+
+#[test]
+fn a_sampler_on_the_machines_clock_makes_a_session() {
+    let board = Board::new(boards::ORIN_NANO);
+    let host = Host::at(board.sys());
+    let found = source::find(&host, Kind::Ina).unwrap();
+    let mut meter = Sampler::new(found, Sampling::default()).unwrap();
+    let short = Duration::from_millis(40);
+    let plan = Plan { warm_up: short, settle: short, calibrate: false, ..Plan::by_rule(meter.description()) };
+    let plan = plan.with_window(short).with_windows(2);
+    let mut state = || BoardState::read(&host);
+    let (mut first, mut second) = (Sleeper("a"), Sleeper("b"));
+    let mut loads: [&mut dyn Load; 2] = [&mut first, &mut second];
+    let session =
+        measure(&plan, &mut meter, &SystemClock::default(), &mut state, &mut loads, &mut |_| ()).unwrap();
+    assert_eq!(session.board.throttling["oc3_event_cnt"], 14);
+    for window in &session.windows {
+        let seconds = window.reading.window.as_secs_f64();
+        let power = window.reading.energy.as_ref().unwrap().0 / seconds;
+        assert!((power - 4.999_68).abs() < 1e-9, "{power} W");
+        assert!(window.reading.flags.iter().any(|flag| matches!(flag, Flag::ShortWindow { .. })));
+    }
+    // A machine that is busy may lose samples, and windows with them; what is left does not differ.
+    let verdict = session.compare(0, 1).verdict;
+    let lossless = session.windows.iter().all(|window| window.rejected.is_none());
+    assert!(verdict == Verdict::BelowResolution || (!lossless && verdict == Verdict::TooFewWindows));
 }
 
 struct Broken;
