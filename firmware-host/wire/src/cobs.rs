@@ -27,25 +27,29 @@ pub(crate) fn stuff(plain: &[u8], out: &mut [u8]) -> Option<usize> {
     }
 }
 
-/// Unstuffs `bytes`, a frame without its closing zero, in place; returns its length, or nothing where the blocks do
-/// not end with the frame.
+/// Unstuffs `bytes`, a frame without its closing zero, in place: what it stands for is `bytes[1..end]` of the `end` that
+/// is returned. Nothing where the blocks do not end with the frame.
+///
+/// Every code but the first stands in the place of a zero, so bytes move only behind a block of 254.
 pub(crate) fn unstuff(bytes: &mut [u8]) -> Option<usize> {
-    let (mut from, mut to) = (0, 0);
-    while from < bytes.len() {
-        let block = usize::from(bytes[from]);
-        let end = from + block;
-        if block == 0 || end > bytes.len() {
+    let (mut at, mut end, mut full) = (0, bytes.len(), false);
+    while at < end {
+        let code = usize::from(bytes[at]);
+        let mut next = at + code;
+        if code == 0 || next > end {
             return None;
         }
-        bytes.copy_within(from + 1..end, to);
-        to += block - 1;
-        from = end;
-        if block <= RUN && from < bytes.len() {
-            bytes[to] = 0;
-            to += 1;
+        if full {
+            bytes.copy_within(at + 1..end, at);
+            end -= 1;
+            next -= 1;
+        } else if at > 0 {
+            bytes[at] = 0;
         }
+        full = code > RUN;
+        at = next;
     }
-    Some(to)
+    Some(end)
 }
 
 #[cfg(test)]
@@ -95,6 +99,6 @@ mod tests {
 
     fn unstuffed(bytes: &[u8]) -> Option<Vec<u8>> {
         let mut copy = bytes.to_vec();
-        unstuff(&mut copy).map(|length| copy[..length].to_vec())
+        unstuff(&mut copy).map(|end| copy[1..end].to_vec())
     }
 }

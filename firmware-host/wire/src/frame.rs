@@ -156,10 +156,11 @@ impl Decoder {
             } else if filled > 0
                 && let Some(length) = self.check(filled)
             {
+                let plain = &self.pending[1..];
                 return Some(Frame {
-                    kind: self.pending[1],
-                    sequence: u16::from_le_bytes([self.pending[4], self.pending[5]]),
-                    payload: &self.pending[HEADER..HEADER + length],
+                    kind: plain[1],
+                    sequence: u16::from_le_bytes([plain[4], plain[5]]),
+                    payload: &plain[HEADER..HEADER + length],
                 });
             }
         }
@@ -193,12 +194,12 @@ impl Decoder {
     /// Unstuffs and checks what is pending; the length of its payload.
     fn check(&mut self, filled: usize) -> Option<usize> {
         let rejected = &mut self.rejected;
-        let Some(plain) = cobs::unstuff(&mut self.pending[..filled]) else {
+        let Some(end) = cobs::unstuff(&mut self.pending[..filled]) else {
             rejected.stuffing += 1;
             return None;
         };
         let Some((body, checksum)) =
-            self.pending[..plain].split_last_chunk().filter(|(body, _)| body.len() >= HEADER)
+            self.pending[1..end].split_last_chunk().filter(|(body, _)| body.len() >= HEADER)
         else {
             rejected.short += 1;
             return None;
