@@ -20,6 +20,6 @@ pub use frame::{
     Decoder, EncodeError, Frame, MAX_FRAME, MAX_PAYLOAD, Rejected, VERSION, encode, encode_payload,
 };
 pub use hello::{Abilities, Channel, Hello, MAX_CHANNELS, Quantity};
-pub use message::{Answer, Fault, MAX_CHUNK, MarkSource, Message, MessageError};
+pub use message::{Answer, Fault, MAX_CHUNK, MarkSource, Message, MessageError, Text};
 pub use schema::{SCHEMA, SCHEMA_HASH};
 pub use sequence::{Arrival, Sequence};

@@ -11,6 +11,9 @@ use crate::schema::SCHEMA_HASH;
 /// Bytes of an image that one frame can carry.
 pub const MAX_CHUNK: usize = MAX_PAYLOAD - 12;
 
+/// What a device says to people.
+pub type Text = String<64>;
+
 /// Everything that is said. The first six come from the host, the others from the device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
@@ -100,7 +103,7 @@ pub enum Message {
         /// A number that belongs to the reason.
         detail: u32,
         /// For people.
-        text: String<64>,
+        text: Text,
     },
 }
 

@@ -1,0 +1,294 @@
+//! The energy between two moments, out of what was recorded.
+
+use std::time::Duration;
+
+use offramp_wire::Hello;
+use serde::Serialize;
+
+use crate::clock::{Alignment, Clock};
+use crate::link::LinkCounts;
+use crate::recorder::{RecorderError, Status};
+use crate::series::Series;
+
+/// What is kept of the past while no window is open.
+const PAST_S: f64 = 5.0;
+
+/// What the ends of a window may be taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edges {
+    /// A wire where it had edges, else whichever of the other two is surer.
+    Best,
+    /// Edges of a wire within the window: from the first to the last one of its kind, or to the last one.
+    Line,
+    /// The device's stamps of marks that were sent to it.
+    Serial,
+    /// The host's clock, aligned with the device's.
+    Clock,
+}
+
+/// What the ends of a window were taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EdgeSource {
+    /// A wire.
+    Line,
+    /// Marks over the serial line.
+    Serial,
+    /// The aligned clocks.
+    Clock,
+}
+
+/// Energy of a window, and what is known about it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Measurement {
+    /// Joules of the time that was covered by samples; nothing is made up for the rest.
+    pub energy_j: f64,
+    /// Length of the window.
+    pub window_s: f64,
+    /// Time of the window without samples.
+    pub missing_s: f64,
+    /// Samples in the window.
+    pub samples: u64,
+    /// Gaps in the window: lost samples, a device that was reset or unplugged.
+    pub gaps: u64,
+    /// Epochs of the device's clock that the window touches; more than one is a device that was reset or unplugged.
+    pub epochs: usize,
+    /// What the ends were taken from.
+    pub edges: EdgeSource,
+    /// How far both ends together can be off, in seconds.
+    pub edge_error_s: f64,
+    /// The same in joules, at the mean power of the window.
+    pub edge_error_j: f64,
+    /// What one count of the sensor is over the whole window, in joules.
+    pub step_j: f64,
+    /// How well the clocks were aligned, at the end of the window.
+    pub alignment: Option<Alignment>,
+}
+
+/// A moment of the host, and the mark that was sent for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    pub(crate) host: f64,
+    pub(crate) mark: Option<u32>,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) epochs: Vec<Epoch>,
+    pub(crate) marks: Vec<Mark>,
+    pub(crate) status: Status,
+    pub(crate) windows: usize,
+    pub(crate) counts: LinkCounts,
+    pub(crate) busy: Duration,
+    pub(crate) overruns: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Epoch {
+    pub(crate) hello: Hello,
+    pub(crate) clock: Clock,
+    pub(crate) series: Series,
+    pub(crate) rate_millihz: u32,
+    pub(crate) edges: Vec<Edge>,
+}
+
+/// The wire changed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Edge {
+    pub(crate) ticks: u64,
+    pub(crate) high: bool,
+}
+
+/// A mark that was stamped.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    pub(crate) token: u32,
+    pub(crate) epoch: usize,
+    pub(crate) ticks: u64,
+    pub(crate) back: f64,
+}
+
+impl State {
+    /// Whether samples reach the moment, and its mark was stamped.
+    pub(crate) fn reaches(&self, moment: &Moment) -> bool {
+        let Some(epoch) = self.epochs.last() else { return false };
+        let stamped = moment.mark.is_none_or(|token| self.marks.iter().any(|mark| mark.token == token));
+        let wanted = epoch.clock.to_device(moment.host);
+        let last = epoch.series.extent().map(|(_, last)| last);
+        stamped
+            && wanted
+                .zip(last)
+                .is_some_and(|(wanted, last)| last >= wanted.time + wanted.error_s * epoch.clock.tick_hz())
+    }
+
+    /// Keeps the past short while nobody measures.
+    pub(crate) fn forget(&mut self) {
+        if self.windows > 0 {
+            return;
+        }
+        let ended = self.epochs.len().saturating_sub(1);
+        self.epochs.drain(..ended);
+        self.marks.clear();
+        if let Some(epoch) = self.epochs.last_mut()
+            && let Some((first, last)) = epoch.series.extent()
+        {
+            let old = last - PAST_S * epoch.clock.tick_hz();
+            // Not sample by sample.
+            if first < old - epoch.clock.tick_hz() {
+                epoch.series.forget_before(old);
+                epoch.edges.retain(|edge| edge.ticks as f64 >= old);
+            }
+        }
+    }
+
+    pub(crate) fn measure(
+        &self,
+        from: Moment,
+        to: Moment,
+        wanted: Edges,
+    ) -> Result<Measurement, RecorderError> {
+        let line = self.line_edges(from, to);
+        let serial = self.mark_edges(from, to);
+        let clock = self.clock_edges(from, to);
+        let chosen = match wanted {
+            Edges::Line => line?,
+            Edges::Serial => serial?,
+            Edges::Clock => clock,
+            Edges::Best => line.unwrap_or(match serial {
+                Ok(serial) if serial.error_s < clock.error_s => serial,
+                _ => clock,
+            }),
+        };
+        let mut energy_j = 0.0;
+        let mut covered_s = 0.0;
+        let (mut samples, mut gaps, mut epochs) = (0, 0, 0);
+        let mut step_w: f64 = 0.0;
+        for (index, epoch) in self.epochs.iter().enumerate() {
+            let Some((begin, end)) = chosen.in_epoch(index, epoch) else { continue };
+            let sum = epoch.series.between(begin, end);
+            if sum.samples == 0 && sum.covered == 0.0 {
+                continue;
+            }
+            // The host's time of a window that lies in one epoch is known better than the rate of a short epoch.
+            let second = match (chosen.within(index, epoch), end > begin) {
+                (true, true) => chosen.window_s / (end - begin),
+                _ => epoch.clock.seconds_per_tick(),
+            };
+            energy_j += sum.watt_ticks * second;
+            covered_s += sum.covered * second;
+            samples += sum.samples;
+            // Between two epochs there is a gap by nature.
+            gaps += sum.gaps + u64::from(epochs > 0);
+            epochs += 1;
+            step_w = step_w.max(epoch.series.step_w());
+        }
+        if covered_s == 0.0 {
+            let why = match &self.status {
+                Status::Recording => "the device sends none".to_owned(),
+                Status::Waiting(why) | Status::Failed(why) => why.clone(),
+            };
+            return Err(RecorderError::NoSamples { window_s: chosen.window_s, why });
+        }
+        Ok(Measurement {
+            energy_j,
+            window_s: chosen.window_s,
+            missing_s: (chosen.window_s - covered_s).max(0.0),
+            samples,
+            gaps,
+            epochs,
+            edges: chosen.source,
+            edge_error_s: chosen.error_s,
+            edge_error_j: chosen.error_s * (energy_j / covered_s).abs(),
+            step_j: step_w * chosen.window_s,
+            alignment: self.epochs.last().and_then(|epoch| epoch.clock.alignment()),
+        })
+    }
+
+    fn clock_edges(&self, from: Moment, to: Moment) -> Ends {
+        let error = |moment: Moment| {
+            let errors = self.epochs.iter().filter_map(|epoch| epoch.clock.to_device(moment.host));
+            errors.map(|located| located.error_s).fold(f64::INFINITY, f64::min)
+        };
+        Ends {
+            from: (from.host, None),
+            to: (to.host, None),
+            window_s: to.host - from.host,
+            source: EdgeSource::Clock,
+            error_s: error(from) + error(to),
+        }
+    }
+
+    fn mark_edges(&self, from: Moment, to: Moment) -> Result<Ends, RecorderError> {
+        let stamp = |moment: Moment| {
+            let token = moment.mark?;
+            self.marks.iter().find(|mark| mark.token == token)
+        };
+        match (stamp(from), stamp(to)) {
+            (Some(first), Some(last)) => Ok(Ends {
+                from: (from.host, Some((first.epoch, first.ticks as f64))),
+                to: (to.host, Some((last.epoch, last.ticks as f64))),
+                window_s: to.host - from.host,
+                source: EdgeSource::Serial,
+                error_s: (first.back - from.host) + (last.back - to.host),
+            }),
+            (first, last) => Err(RecorderError::NoMarks {
+                found: usize::from(first.is_some()) + usize::from(last.is_some()),
+            }),
+        }
+    }
+
+    fn line_edges(&self, from: Moment, to: Moment) -> Result<Ends, RecorderError> {
+        let seen: Vec<(usize, Edge, f64)> = self
+            .epochs
+            .iter()
+            .enumerate()
+            .flat_map(|(index, epoch)| {
+                let host = |edge: &Edge| {
+                    epoch.clock.to_host(edge.ticks as f64).map(|there| (index, *edge, there.time))
+                };
+                epoch.edges.iter().filter_map(host).collect::<Vec<_>>()
+            })
+            .filter(|(_, _, host)| (from.host..=to.host).contains(host))
+            .collect();
+        // Pulses end a window where the last of them begins; a wire that is high meanwhile ends it where it falls.
+        let first = seen.first();
+        let same = |edge: &&(usize, Edge, f64)| first.is_some_and(|first| first.1.high == edge.1.high);
+        let last = seen.iter().skip(1).rfind(same).or_else(|| seen.get(1..).and_then(<[_]>::last));
+        match (first, last) {
+            (Some(first), Some(last)) => Ok(Ends {
+                from: (first.2, Some((first.0, first.1.ticks as f64))),
+                to: (last.2, Some((last.0, last.1.ticks as f64))),
+                window_s: last.2 - first.2,
+                source: EdgeSource::Line,
+                error_s: 2.0 / self.epochs.get(first.0).map_or(1.0, |epoch| epoch.clock.tick_hz()),
+            }),
+            _ => Err(RecorderError::NoEdges { found: seen.len() }),
+        }
+    }
+}
+
+/// Both ends of a window: host times, and device times in the epochs where they are known better.
+struct Ends {
+    from: (f64, Option<(usize, f64)>),
+    to: (f64, Option<(usize, f64)>),
+    window_s: f64,
+    source: EdgeSource,
+    error_s: f64,
+}
+
+impl Ends {
+    /// Whether both ends lie among an epoch's samples.
+    fn within(&self, index: usize, epoch: &Epoch) -> bool {
+        let Some((begin, end)) = self.in_epoch(index, epoch) else { return false };
+        epoch.series.extent().is_some_and(|(first, last)| first <= begin && end <= last)
+    }
+
+    /// Device times in an epoch. Ends that lie in another epoch lie outside its samples.
+    fn in_epoch(&self, index: usize, epoch: &Epoch) -> Option<(f64, f64)> {
+        let there = |(host, known): (f64, Option<(usize, f64)>)| match known {
+            Some((its, ticks)) if its == index => Some(ticks),
+            _ => epoch.clock.to_device(host).map(|located| located.time),
+        };
+        Some((there(self.from)?, there(self.to)?))
+    }
+}
