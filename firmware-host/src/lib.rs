@@ -3,12 +3,14 @@
 //! - [`list_ports`] and [`Port`]: which serial ports there are, and opening one.
 //! - [`Link`] and [`Session`]: framed messages, a handshake, aligned clocks. `docs/wire.md` has every byte.
 //! - [`Recorder`] and [`SerialMeter`]: a power meter that is read in the background and comes back when it was unplugged.
+//! - [`csv`]: meters that print one sample per line. [`tiny`]: MLPerf Tiny's protocol, both ends.
 //! - [`sim`]: a board that is not there, with a known power and faults on request.
 //!
 //! Libraries print nothing and read no environment: the command line does.
 
 mod backoff;
 mod clock;
+pub mod csv;
 mod link;
 mod measurement;
 mod meter;
@@ -20,6 +22,7 @@ mod series;
 mod session;
 pub mod sim;
 mod stream;
+pub mod tiny;
 
 pub use backoff::Backoff;
 pub use clock::{Alignment, Clock, Exchange, Located, Ticks};
