@@ -347,3 +347,43 @@ impl<S: Read + Write> Link<S> {
         &self.receiver.stream
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_message_names_the_thing_the_expected_and_the_found() {
+        let waited = Duration::from_millis(500);
+        let gone = LinkError::from_io(std::io::ErrorKind::BrokenPipe.into());
+        insta::assert_snapshot!(gone, @"the device has left");
+        let broken = LinkError::from_io(std::io::ErrorKind::InvalidInput.into());
+        insta::assert_snapshot!(broken, @"the line cannot be used");
+        insta::assert_snapshot!(
+            LinkError::Stalled { waited, left: 41 },
+            @"the device took no bytes for 500ms: 41 of a frame are left"
+        );
+        insta::assert_snapshot!(
+            LinkError::Silent { what: "hello", waited, rejected: 3, unread: 1 },
+            @"no hello from the device within 500ms: 3 damaged frames, 1 that mean nothing"
+        );
+        insta::assert_snapshot!(LinkError::Version { found: 2 }, @"the device speaks wire version 2, this build speaks 1");
+        let schema = LinkError::Schema { found: 0xabc }.to_string();
+        assert_eq!(
+            schema,
+            format!("the device has wire schema 0000000000000abc, this build has {SCHEMA_HASH:016x}")
+        );
+        insta::assert_snapshot!(
+            LinkError::Refused { code: Fault::Range, detail: 8000, text: "rate too high".to_owned() },
+            @"the device refuses: rate too high (Range, 8000)"
+        );
+        insta::assert_snapshot!(
+            LinkError::Unable { name: "board".to_owned(), ability: "network" },
+            @"the device board has no network"
+        );
+        insta::assert_snapshot!(
+            LinkError::ClockJumped { by: waited },
+            @"the device's clock jumped: it is at least 500ms off what it was"
+        );
+    }
+}

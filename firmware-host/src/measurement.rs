@@ -77,7 +77,6 @@ pub(crate) struct State {
     pub(crate) epochs: Vec<Epoch>,
     pub(crate) marks: Vec<Mark>,
     pub(crate) status: Status,
-    pub(crate) windows: usize,
     pub(crate) counts: LinkCounts,
     pub(crate) busy: Duration,
     pub(crate) overruns: u64,
@@ -121,11 +120,8 @@ impl State {
                 .is_some_and(|(wanted, last)| last >= wanted.time + wanted.error_s * epoch.clock.tick_hz())
     }
 
-    /// Keeps the past short while nobody measures.
+    /// Keeps the past short, for while nobody measures.
     pub(crate) fn forget(&mut self) {
-        if self.windows > 0 {
-            return;
-        }
         let ended = self.epochs.len().saturating_sub(1);
         self.epochs.drain(..ended);
         self.marks.clear();
@@ -290,5 +286,125 @@ impl Ends {
             _ => epoch.clock.to_device(host).map(|located| located.time),
         };
         Some((there(self.from)?, there(self.to)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Exchange, Ticks};
+    use crate::sim::Waveform;
+    use offramp_wire::{Abilities, Batch, Channel, Quantity};
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    const PERIOD_S: f64 = 1e-3;
+    const SCALE_NANO: u32 = 10_000_000;
+
+    fn hello() -> Hello {
+        let label = "VDD_IN".try_into().unwrap();
+        Hello {
+            abilities: Abilities { meter: true, ..Abilities::default() },
+            tick_hz: 1_000_000,
+            rate_millihz: 1_000_000,
+            boot: 1,
+            image_bytes: 0,
+            name: "board".try_into().unwrap(),
+            serial: "1".try_into().unwrap(),
+            channels: [Channel { quantity: Quantity::Power, scale_nano: SCALE_NANO, label }]
+                .into_iter()
+                .collect(),
+        }
+    }
+
+    /// What a device with a skewed clock behind a late line makes of `waveform` in 3 s, in no time.
+    fn recorded(waveform: &Waveform, random: &mut ChaCha8Rng) -> State {
+        let (skew, first) = (random.random_range(-1e-4..1e-4), u32::MAX - 1_000_000);
+        let ticks_at = |host: f64| first.wrapping_add((host * (1.0 + skew) * 1e6) as u32);
+        let (mut clock, mut ticks, mut series) =
+            (Clock::new(1_000_000), Ticks::default(), Series::with_step(1000.0));
+        let hello = hello();
+        let mut edges = Vec::new();
+        for step in 0..150 {
+            let host = f64::from(step) * 0.02;
+            let mut late = || 5e-5 + random.random::<f64>() * 1e-3;
+            let (came, back) = (host + late(), late());
+            let received = ticks.extend(ticks_at(came));
+            let replied = ticks.extend(ticks_at(came + 2e-5));
+            clock.observe(Exchange { sent: host, received, replied, back: came + 2e-5 + back }).unwrap();
+            // Twenty samples, each the mean of its conversion.
+            let time = |sample: u32| host + f64::from(sample) * PERIOD_S;
+            let mut batch = Batch::new(ticks_at(time(0)), step * 20, &[SCALE_NANO]).unwrap();
+            for sample in 0..20 {
+                let (from, to) = (time(sample) - PERIOD_S / 2.0, time(sample) + PERIOD_S / 2.0);
+                let watts = waveform.energy_between(from, to) / PERIOD_S;
+                let raw = (watts * 1e9 / f64::from(SCALE_NANO)).round() as i32;
+                batch.push(ticks_at(time(sample)).wrapping_sub(batch.time), &[raw]).unwrap();
+            }
+            series.push(&batch, &hello, &mut ticks);
+            if step == 50 || step == 100 {
+                edges.push(Edge { ticks: ticks.extend(ticks_at(host)), high: step == 50 });
+            }
+        }
+        State {
+            epochs: vec![Epoch { hello, clock, series, rate_millihz: 1_000_000, edges }],
+            marks: Vec::new(),
+            status: Status::Recording,
+            counts: LinkCounts::default(),
+            busy: Duration::ZERO,
+            overruns: 0,
+        }
+    }
+
+    #[test]
+    fn energy_is_within_what_is_stated_in_a_hundred_runs() {
+        let mut random = ChaCha8Rng::seed_from_u64(3);
+        let mut covered = 0;
+        for run in 0..100 {
+            let (low, high) = (random.random_range(2.0..4.0), random.random_range(5.0..12.0));
+            let waveform = match run % 4 {
+                0 => Waveform::Constant(high),
+                1 => Waveform::Ramp { low_w: low, high_w: high, period_s: random.random_range(0.05..2.0) },
+                2 => Waveform::Square {
+                    low_w: low,
+                    high_w: high,
+                    period_s: 0.001,
+                    duty: random.random_range(0.2..0.8),
+                },
+                _ => Waveform::bursts(low, high, 2.0, run),
+            };
+            let state = recorded(&waveform, &mut random);
+            let at = |host: f64| Moment { host, mark: None };
+            let (from, to) = (random.random_range(0.2..0.5), random.random_range(2.2..2.8));
+            let measured = state.measure(at(from), at(to), Edges::Clock).unwrap();
+            let truth = waveform.energy_between(from, to);
+            let off = (measured.energy_j - truth).abs();
+            // Both ends at the peak, half a count throughout, and what a sample hides at either end.
+            let swing = if run % 4 == 0 { 0.0 } else { high - low };
+            let budget = measured.edge_error_s * high + measured.step_j / 2.0 + PERIOD_S * swing;
+            assert!(off <= budget, "run {run}: off by {off} J, budget {budget} J: {measured:?}");
+            assert!(off <= 0.005 * truth, "run {run}: off by {off} of {truth} J");
+            assert_eq!((measured.gaps, measured.epochs), (0, 1));
+            covered += u32::from(off <= measured.edge_error_j + measured.step_j / 2.0);
+        }
+        assert!(covered >= 93, "the stated errors cover the truth in {covered} of 100 runs");
+    }
+
+    #[test]
+    fn a_wire_places_a_window_to_the_tick() {
+        let mut random = ChaCha8Rng::seed_from_u64(4);
+        let waveform = Waveform::Ramp { low_w: 1.0, high_w: 11.0, period_s: 4.0 };
+        let state = recorded(&waveform, &mut random);
+        let at = |host: f64| Moment { host, mark: None };
+        let measured = state.measure(at(0.5), at(2.9), Edges::Best).unwrap();
+        let truth = waveform.energy_between(1.0, 2.0);
+        assert_eq!(measured.edges, EdgeSource::Line);
+        assert!((measured.energy_j - truth).abs() < 1e-3 * truth, "{measured:?}, truth {truth}");
+        let error = state.measure(at(1.5), at(2.9), Edges::Line).unwrap_err();
+        insta::assert_snapshot!(error, @"the wire had 1 edges in the window, expected at least 2");
+        let error = state.measure(at(1.5), at(2.9), Edges::Serial).unwrap_err();
+        insta::assert_snapshot!(error, @"the device stamped 0 of the window's 2 marks");
+        let error = state.measure(at(50.0), at(51.0), Edges::Clock).unwrap_err();
+        insta::assert_snapshot!(error, @"no sample lies in the window of 1.000 s: the device sends none");
     }
 }

@@ -144,9 +144,10 @@ pub struct Recorder {
     name: String,
 }
 
-/// A window that was begun.
+/// A window that was begun. Samples are kept from here on until it is ended or dropped.
 #[derive(Debug)]
 pub struct Window {
+    _open: Arc<()>,
     from: Moment,
 }
 
@@ -158,6 +159,8 @@ struct Shared {
     settings: Settings,
     tokens: AtomicU32,
     sender: Mutex<Option<Sender<Box<dyn Stream>>>>,
+    /// Every open window holds it.
+    open: Arc<()>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -178,7 +181,6 @@ impl Recorder {
             epochs: Vec::new(),
             marks: Vec::new(),
             status: Status::Recording,
-            windows: 0,
             counts: LinkCounts::default(),
             busy: Duration::ZERO,
             overruns: 0,
@@ -191,6 +193,7 @@ impl Recorder {
             settings,
             tokens: AtomicU32::new(0),
             sender: Mutex::new(None),
+            open: Arc::default(),
         });
         let stream = connect.connect()?;
         let session =
@@ -285,8 +288,7 @@ impl Recorder {
     /// Begins a window.
     #[must_use]
     pub fn begin(&self) -> Window {
-        self.shared.state().windows += 1;
-        Window { from: self.shared.mark() }
+        Window { _open: Arc::clone(&self.shared.open), from: self.shared.mark() }
     }
 
     /// Ends a window, waiting until its last samples are there or cannot come any more.
@@ -302,7 +304,6 @@ impl Recorder {
             let waited = self.shared.changed.wait_timeout(state, Duration::from_millis(100));
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        state.windows = state.windows.saturating_sub(1);
         state.measure(window.from, to, self.shared.settings.edges)
     }
 }
@@ -440,7 +441,9 @@ impl Shared {
                     if let Some(epoch) = state.epochs.last_mut() {
                         epoch.series.push(&batch, &epoch.hello, session.ticks());
                     }
-                    state.forget();
+                    if Arc::strong_count(&self.open) == 1 {
+                        state.forget();
+                    }
                     self.changed.notify_all();
                 }
                 Event::Pong => {

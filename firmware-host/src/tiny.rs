@@ -1,7 +1,7 @@
 //! MLPerf Tiny's serial protocol, both ends.
 //!
-//! [`Host`] drives any device that speaks it, through its [performance](performance), [accuracy](accuracy) and
-//! [energy](energy) modes; [`Device`] puts a [`Network`](crate::Network) behind it, so that MLCommons' runner can drive
+//! [`Host`] drives any device that speaks it, through its [`performance`], [`accuracy`] and [`energy`]
+//! modes; [`Device`] puts a [`Network`](crate::Network) behind it, so that MLCommons' runner can drive
 //! an early-exit network. Beside the benchmark's own lines, a device of ours says at which exit it stopped; their runner
 //! passes such lines by.
 //!
