@@ -67,17 +67,22 @@ impl<N: Network> Device<N> {
         }
     }
 
-    /// Says what a device says when it boots, then answers commands until `ended` or the host leaves.
+    /// Says what a device says when it boots. On a line that keeps it for hosts that come later, as a pseudo-terminal does,
+    /// leave it out: MLCommons' runner would take it for the answer to its first command.
+    ///
+    /// # Errors
+    /// [`TinyError::Link`].
+    pub fn announce<S: Write>(&mut self, stream: &mut S) -> Result<(), TinyError> {
+        self.boot(&mut |text| say(stream, text))
+    }
+
+    /// Answers commands until `ended` or the host leaves.
     ///
     /// The stream's reads must give up after a while, see [`Stream`](crate::Stream).
     ///
     /// # Errors
     /// [`TinyError::Link`].
     pub fn serve<S: Read + Write>(&mut self, stream: &mut S, ended: &AtomicBool) -> Result<(), TinyError> {
-        let say = |stream: &mut S, text: &str| {
-            write_all(stream, text.as_bytes(), Duration::from_secs(2)).map_err(TinyError::Link)
-        };
-        self.boot(&mut |text| say(stream, text))?;
         let mut bytes = [0; 256];
         while !ended.load(Ordering::Acquire) {
             match stream.read(&mut bytes) {
@@ -262,6 +267,10 @@ impl<N: Network> Device<N> {
         out(&format!("m-exit-counts-[{}]\r\n", counts.join(",")))?;
         out(&format!("m-confidence-[{:.3}]\r\n", latest.confidence))
     }
+}
+
+fn say(stream: &mut impl Write, text: &str) -> Result<(), TinyError> {
+    write_all(stream, text.as_bytes(), Duration::from_secs(2)).map_err(TinyError::Link)
 }
 
 /// A number as C's `atoi` reads it: digits at the beginning, else 0.
