@@ -7,10 +7,12 @@ use offramp_wire::Quantity;
 
 const ADDRESS: u8 = 0x40;
 const TICK_HZ: u32 = 1_000_000;
+/// Once 1100 us of the shunt, 140 us of the bus.
+const CONFIGURATION: u16 = 0x4000 | 4 << 3 | 7;
 const SHUNT: Shunt = Shunt { micro_ohm: 10_000 };
 
 fn sensor(bus: &[Transaction]) -> Ina226<Mock> {
-    Ina226::new(Mock::new(bus), ADDRESS, SHUNT, TICK_HZ, 500)
+    Ina226::new(Mock::new(bus), ADDRESS, SHUNT, TICK_HZ, 400)
 }
 
 fn read(register: u8, value: u16) -> Transaction {
@@ -28,7 +30,7 @@ fn beginning(configuration: u16) -> Vec<Transaction> {
 
 /// What a sensor says without its bus.
 fn untouched<T>(shunt: Shunt, ask: impl FnOnce(&mut Ina226<Mock>) -> T) -> T {
-    let mut sensor = Ina226::new(Mock::new(&[]), ADDRESS, shunt, TICK_HZ, 500);
+    let mut sensor = Ina226::new(Mock::new(&[]), ADDRESS, shunt, TICK_HZ, 400);
     let said = ask(&mut sensor);
     sensor.release().done();
     said
@@ -46,15 +48,16 @@ fn a_count_of_current_is_a_count_of_the_converter() {
 }
 
 #[test]
-fn a_rate_becomes_the_longest_average_that_gives_it() {
+fn a_rate_becomes_the_longest_look_at_the_shunt_that_gives_it() {
     // Rate asked for, configuration register, microseconds of a sample.
     let cases = [
-        (850_340, 0x4000 | 3 << 6 | 3 << 3 | 7, 1176),
-        (1_506_024, 0x4000 | 2 << 6 | 2 << 3 | 7, 664),
-        (454_545, 0x4000 | 4 << 6 | 4 << 3 | 7, 2200),
-        // 16 times 588 us are longer than 64 times 140 us, 4 times 2116 us or once 8244 us.
-        (50_000, 0x4000 | 2 << 9 | 3 << 6 | 3 << 3 | 7, 18_816),
-        (1, 0x4000 | 7 << 9 | 7 << 6 | 7 << 3 | 7, 16_883_712),
+        (806_451, 0x4000 | 4 << 3 | 7, 1240),
+        (2_118_644, 0x4000 | 2 << 3 | 7, 472),
+        // 4 times 332 us of the shunt are more than once 1100 us.
+        (454_545, 0x4000 | 1 << 9 | 2 << 3 | 7, 1888),
+        // 16 times 1100 us are more than 4 times 4156 us or 64 times 140 us.
+        (50_000, 0x4000 | 2 << 9 | 4 << 3 | 7, 19_840),
+        (1, 0x4000 | 7 << 9 | 7 << 3 | 7, 8_585_216),
     ];
     for (rate, configuration, us) in cases {
         let mut sensor = sensor(&beginning(configuration));
@@ -63,14 +66,14 @@ fn a_rate_becomes_the_longest_average_that_gives_it() {
         assert!(begun.rate_millihz >= rate || rate == 1);
         sensor.release().done();
     }
-    let refused = untouched(SHUNT, |sensor| sensor.begin(1_600_000, 0));
-    assert_eq!(refused, Err(SensorError::Range { most_millihz: 1_506_024 }));
-    assert_eq!(untouched(SHUNT, |sensor| sensor.rate_millihz()), 850_340);
+    let refused = untouched(SHUNT, |sensor| sensor.begin(2_200_000, 0));
+    assert_eq!(refused, Err(SensorError::Range { most_millihz: 2_118_644 }));
+    assert_eq!(untouched(SHUNT, |sensor| sensor.rate_millihz()), 806_451);
 }
 
 #[test]
 fn a_sample_is_read_when_its_flag_is_set_and_stamped_in_its_middle() {
-    let mut bus = beginning(0x4000 | 3 << 6 | 3 << 3 | 7);
+    let mut bus = beginning(CONFIGURATION);
     bus.extend([
         read(0x06, 0),
         read(0x06, 1 << 3),
@@ -80,37 +83,37 @@ fn a_sample_is_read_when_its_flag_is_set_and_stamped_in_its_middle() {
     ]);
     let mut sensor = sensor(&bus);
     let start = u32::MAX - 500;
-    sensor.begin(850_340, start).unwrap();
+    sensor.begin(806_451, start).unwrap();
     let at = |us: u32| start.wrapping_add(us);
-    assert_eq!(sensor.poll(at(1000)), Ok(None), "nobody asks before it can be there");
-    assert_eq!(sensor.poll(at(1100)), Ok(None));
-    let sample = sensor.poll(at(1180)).unwrap().unwrap();
-    let values = [9600, -4000].into_iter().collect();
-    assert_eq!(sample, Sample { time: at(1180 - 588), skipped: 0, values });
+    assert_eq!(sensor.poll(at(1080)), Ok(None), "nobody asks before it can be there");
     assert_eq!(sensor.poll(at(1200)), Ok(None));
+    let sample = sensor.poll(at(1250)).unwrap().unwrap();
+    let values = [9600, -4000].into_iter().collect();
+    assert_eq!(sample, Sample { time: at(1250 - 620), skipped: 0, values });
+    assert_eq!(sensor.poll(at(1300)), Ok(None));
     sensor.release().done();
 }
 
 #[test]
 fn a_reader_that_is_late_counts_what_it_missed() {
-    let mut bus = beginning(0x4000 | 3 << 6 | 3 << 3 | 7);
+    let mut bus = beginning(CONFIGURATION);
     bus.extend([read(0x06, 1 << 3), read(0x04, 1), read(0x02, 2)]);
     let mut sensor = sensor(&bus);
-    sensor.begin(850_340, 0).unwrap();
-    assert_eq!(sensor.poll(4 * 1176 + 100).unwrap().unwrap().skipped, 3);
+    sensor.begin(806_451, 0).unwrap();
+    assert_eq!(sensor.poll(4 * 1240 + 100).unwrap().unwrap().skipped, 3);
     sensor.release().done();
 }
 
 #[test]
 fn a_bus_that_says_no_is_told_and_asked_again_a_sample_later() {
     let silent = ErrorKind::NoAcknowledge(NoAcknowledgeSource::Address);
-    let mut bus = beginning(0x4000 | 3 << 6 | 3 << 3 | 7);
+    let mut bus = beginning(CONFIGURATION);
     bus.extend([read(0x06, 0).with_error(silent), read(0x06, 1 << 3), read(0x04, 5), read(0x02, 6)]);
     let mut sensor = sensor(&bus);
-    sensor.begin(850_340, 0).unwrap();
-    assert_eq!(sensor.poll(1180), Err(SensorError::Bus(silent)));
-    assert_eq!(sensor.poll(1190), Ok(None));
-    assert_eq!(sensor.poll(2360).unwrap().unwrap().skipped, 1);
+    sensor.begin(806_451, 0).unwrap();
+    assert_eq!(sensor.poll(1250), Err(SensorError::Bus(silent)));
+    assert_eq!(sensor.poll(1260), Ok(None));
+    assert_eq!(sensor.poll(2490).unwrap().unwrap().skipped, 1);
     assert_eq!(SensorError::Bus(silent).code(), 3);
     sensor.release().done();
 }
@@ -118,14 +121,14 @@ fn a_bus_that_says_no_is_told_and_asked_again_a_sample_later() {
 #[test]
 fn what_is_no_ina226_and_what_is_beyond_the_shunt_is_refused() {
     let mut stranger = sensor(&[read(0xfe, 0x1234)]);
-    assert_eq!(stranger.begin(850_340, 0), Err(SensorError::Stranger { found: 0x1234 }));
+    assert_eq!(stranger.begin(806_451, 0), Err(SensorError::Stranger { found: 0x1234 }));
     stranger.release().done();
     for full in [i16::MAX, i16::MIN] {
-        let mut bus = beginning(0x4000 | 3 << 6 | 3 << 3 | 7);
+        let mut bus = beginning(CONFIGURATION);
         bus.extend([read(0x06, 1 << 3), read(0x04, full.cast_unsigned()), read(0x02, 9600)]);
         let mut sensor = sensor(&bus);
-        sensor.begin(850_340, 0).unwrap();
-        assert_eq!(sensor.poll(1180), Err(SensorError::Clipped));
+        sensor.begin(806_451, 0).unwrap();
+        assert_eq!(sensor.poll(1250), Err(SensorError::Clipped));
         sensor.release().done();
     }
 }
