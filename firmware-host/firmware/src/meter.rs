@@ -1,9 +1,9 @@
 //! What a power meter does with messages.
 
 use heapless::String;
-use offramp_wire::{Abilities, Arrival, Decoder, Fault, Hello, MarkSource, Message, MessageError, Sequence};
+use offramp_wire::{Abilities, Arrival, Decoder, Fault, Hello, Message, MessageError, Sequence};
 
-use crate::outbox::{Outbox, error};
+use crate::outbox::{Outbox, Reply};
 use crate::run::Run;
 use crate::sensor::{Sensor, SensorError};
 
@@ -35,21 +35,13 @@ impl<S: Sensor> Meter<S> {
     /// A meter that was just switched on; it says hello.
     #[must_use]
     pub fn new(identity: Identity, sensor: S) -> Self {
-        let mut meter = Self {
-            identity,
-            sensor,
-            decoder: Decoder::new(),
-            incoming: Sequence::default(),
-            run: None,
-            outbox: Outbox::new(),
-        };
-        let hello = meter.hello();
-        meter.outbox.reply(hello);
-        meter
+        let mut outbox = Outbox::new();
+        outbox.reply(Reply::Hello);
+        Self { identity, sensor, decoder: Decoder::new(), incoming: Sequence::default(), run: None, outbox }
     }
 
     /// Tells the host what ended the boot before, behind the hello: `detail` says where.
-    pub fn confess(&mut self, detail: u32, text: &str) {
+    pub fn confess(&mut self, detail: u32, text: &'static str) {
         self.outbox.reply(error(Fault::State, detail, text));
     }
 
@@ -63,14 +55,10 @@ impl<S: Sensor> Meter<S> {
                 self.incoming.observe(number);
                 self.run = None;
                 self.outbox.clear();
-                let hello = self.hello();
-                self.outbox.reply(hello);
+                self.outbox.reply(Reply::Hello);
             }
             // Whoever has another schema is told this one's.
-            Err(MessageError::Schema { .. }) => {
-                let hello = self.hello();
-                self.outbox.reply(hello);
-            }
+            Err(MessageError::Schema { .. }) => self.outbox.reply(Reply::Hello),
             read if self.incoming.observe(number) != Arrival::Replayed => self.act(kind, read, at),
             _ => {}
         }
@@ -96,19 +84,16 @@ impl<S: Sensor> Meter<S> {
 
     /// The next byte for the line, which has room for it at `now`.
     pub fn next_byte(&mut self, now: u32) -> Option<u8> {
-        self.outbox.next(now)
-    }
-
-    fn hello(&self) -> Message {
-        Message::Hello(Hello {
+        let Self { identity, sensor, outbox, .. } = self;
+        outbox.next(now, || Hello {
             abilities: Abilities { meter: true, ..Abilities::default() },
-            tick_hz: self.identity.tick_hz,
-            rate_millihz: self.sensor.rate_millihz(),
-            boot: self.identity.boot,
+            tick_hz: identity.tick_hz,
+            rate_millihz: sensor.rate_millihz(),
+            boot: identity.boot,
             image_bytes: 0,
-            name: self.identity.name.clone(),
-            serial: self.identity.serial.clone(),
-            channels: self.sensor.channels(),
+            name: identity.name.clone(),
+            serial: identity.serial.clone(),
+            channels: sensor.channels(),
         })
     }
 
@@ -116,7 +101,7 @@ impl<S: Sensor> Meter<S> {
         match read {
             Ok(Message::Ping { token }) => self.outbox.ping(token, at),
             Ok(Message::Mark { token }) => {
-                self.outbox.reply(Message::Marker { time: at, source: MarkSource::Serial, token });
+                self.outbox.reply(Reply::Marker { time: at, token });
             }
             Ok(Message::Start { rate_millihz, batch }) => {
                 let reply = self.start((rate_millihz, batch), at);
@@ -135,7 +120,7 @@ impl<S: Sensor> Meter<S> {
         }
     }
 
-    fn start(&mut self, asked: (u32, u8), now: u32) -> Message {
+    fn start(&mut self, asked: (u32, u8), now: u32) -> Reply {
         if let Some(run) = &self.run {
             // The same start once more: its answer was lost on the way.
             return if run.asked == asked {
@@ -158,10 +143,14 @@ impl<S: Sensor> Meter<S> {
     }
 }
 
-fn complaint(why: SensorError) -> Message {
+fn complaint(why: SensorError) -> Reply {
     let fault = match why {
         SensorError::Range { .. } => Fault::Range,
         _ => Fault::Sensor,
     };
     error(fault, why.code(), why.text())
+}
+
+fn error(code: Fault, detail: u32, text: &'static str) -> Reply {
+    Reply::Error { code, detail, text }
 }

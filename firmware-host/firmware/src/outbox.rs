@@ -1,10 +1,20 @@
 //! What waits to be sent, and in which order it goes.
 
 use heapless::Deque;
-use offramp_wire::{Batch, Fault, MAX_FRAME, Message, Text, encode};
+use offramp_wire::{Batch, Fault, Hello, MAX_FRAME, MarkSource, Message, Text, encode};
 
 /// Frames of samples that wait for a line that is busy or a host that is slow.
 const BATCHES: usize = 8;
+
+/// An answer that waits: a message without the room of the longest one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    Hello,
+    Started { time: u32, rate_millihz: u32 },
+    Marker { time: u32, token: u32 },
+    Stopped { time: u32, samples: u32, lost: u32 },
+    Error { code: Fault, detail: u32, text: &'static str },
+}
 
 #[derive(Debug)]
 pub(crate) struct Outbox {
@@ -16,10 +26,10 @@ pub(crate) struct Outbox {
     silent: bool,
     /// Pings by token and time.
     pub(crate) pings: Deque<(u32, u32), 4>,
-    pub(crate) replies: Deque<Message, 6>,
+    pub(crate) replies: Deque<Reply, 8>,
     pub(crate) batches: Deque<Batch, BATCHES>,
     /// Goes behind the last batch.
-    pub(crate) stopped: Option<Message>,
+    pub(crate) stopped: Option<Reply>,
     /// Samples that were lost and not told yet.
     pub(crate) overrun: Option<u32>,
 }
@@ -49,8 +59,8 @@ impl Outbox {
     }
 
     /// What has no room is not said: the host asks again.
-    pub(crate) fn reply(&mut self, message: Message) {
-        let _ = self.replies.push_back(message);
+    pub(crate) fn reply(&mut self, reply: Reply) {
+        let _ = self.replies.push_back(reply);
     }
 
     /// A ping that came at `at`. Of too many, the oldest are worth the least.
@@ -62,9 +72,9 @@ impl Outbox {
     }
 
     /// The next byte for the line.
-    pub(crate) fn next(&mut self, now: u32) -> Option<u8> {
+    pub(crate) fn next(&mut self, now: u32, hello: impl FnOnce() -> Hello) -> Option<u8> {
         if self.at >= self.end {
-            let Some(message) = self.choose(now) else {
+            let Some(message) = self.choose(now, hello) else {
                 self.silent = true;
                 return None;
             };
@@ -80,23 +90,33 @@ impl Outbox {
         Some(byte)
     }
 
-    fn choose(&mut self, now: u32) -> Option<Message> {
+    fn choose(&mut self, now: u32, hello: impl FnOnce() -> Hello) -> Option<Message> {
         if let Some((token, received)) = self.pings.pop_front() {
             return Some(Message::Pong { token, received, sent: now });
         }
         if let Some(reply) = self.replies.pop_front() {
-            return Some(reply);
+            return Some(reply.message(hello));
         }
         if let Some(batch) = self.batches.pop_front() {
             return Some(Message::Samples(batch));
         }
-        if let Some(lost) = self.overrun.take() {
-            return Some(error(Fault::Overrun, lost, "samples lost"));
-        }
-        self.stopped.take()
+        let overrun = self.overrun.take();
+        let overrun =
+            overrun.map(|lost| Reply::Error { code: Fault::Overrun, detail: lost, text: "samples lost" });
+        overrun.or_else(|| self.stopped.take()).map(|reply| reply.message(hello))
     }
 }
 
-pub(crate) fn error(code: Fault, detail: u32, text: &str) -> Message {
-    Message::Error { code, detail, text: Text::try_from(text).unwrap_or_default() }
+impl Reply {
+    fn message(self, hello: impl FnOnce() -> Hello) -> Message {
+        match self {
+            Self::Hello => Message::Hello(hello()),
+            Self::Started { time, rate_millihz } => Message::Started { time, rate_millihz },
+            Self::Marker { time, token } => Message::Marker { time, source: MarkSource::Serial, token },
+            Self::Stopped { time, samples, lost } => Message::Stopped { time, samples, lost },
+            Self::Error { code, detail, text } => {
+                Message::Error { code, detail, text: Text::try_from(text).unwrap_or_default() }
+            }
+        }
+    }
 }

@@ -1,8 +1,8 @@
 //! One time of sampling, from start to stop.
 
-use offramp_wire::{Batch, Channel, MAX_VALUES, Message};
+use offramp_wire::{Batch, Channel, MAX_VALUES};
 
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Reply};
 use crate::sensor::{Begun, Sample};
 
 /// Batches a second where the host leaves it to the device.
@@ -44,8 +44,8 @@ impl Run {
         }
     }
 
-    pub(crate) fn started(&self) -> Message {
-        Message::Started { time: self.begun.first, rate_millihz: self.begun.rate_millihz }
+    pub(crate) fn started(&self) -> Reply {
+        Reply::Started { time: self.begun.first, rate_millihz: self.begun.rate_millihz }
     }
 
     pub(crate) fn take(&mut self, sample: &Sample, outbox: &mut Outbox) {
@@ -71,7 +71,7 @@ impl Run {
     /// Hands over what is there, and says how it ended.
     pub(crate) fn stop(mut self, outbox: &mut Outbox) {
         self.close(outbox);
-        outbox.stopped = Some(Message::Stopped { time: self.last, samples: self.next, lost: self.lost });
+        outbox.stopped = Some(Reply::Stopped { time: self.last, samples: self.next, lost: self.lost });
     }
 
     fn close(&mut self, outbox: &mut Outbox) {
