@@ -17,6 +17,7 @@ mod meter;
 mod network;
 mod port;
 mod posix;
+mod reading;
 mod recorder;
 mod series;
 mod session;

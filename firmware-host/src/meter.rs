@@ -3,18 +3,17 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use offramp_runtime::meter::{Flag, Joules, Meter, MeterError, NotMeasured, Overhead, Reading};
+use offramp_meter::{Description, Glance, Meter, MeterError, NotMeasured, Overhead, Reading};
 
 use crate::measurement::Measurement;
+use crate::reading;
 use crate::recorder::{Recorder, RecorderError, Window};
-
-/// A window shorter than so many sample periods says little.
-const SHORT: u32 = 10;
 
 /// A [`Recorder`] as the runtime's [`Meter`].
 #[derive(Debug)]
 pub struct SerialMeter {
     recorder: Recorder,
+    description: Description,
     window: Option<Window>,
     last: Option<Measurement>,
 }
@@ -23,7 +22,12 @@ impl SerialMeter {
     /// A meter that reads `recorder`.
     #[must_use]
     pub fn new(recorder: Recorder) -> Self {
-        Self { recorder, window: None, last: None }
+        let hello = recorder.hello();
+        let labels: Vec<_> =
+            hello.iter().flat_map(|hello| &hello.channels).map(|channel| channel.label.as_str()).collect();
+        let rail = format!("{}: {}", recorder.name(), labels.join(" "));
+        let description = reading::describe("serial", rail, recorder.name(), recorder.period());
+        Self { recorder, description, window: None, last: None }
     }
 
     /// Everything that is known of the last window; a [`Reading`] has less.
@@ -37,16 +41,13 @@ impl SerialMeter {
     pub fn recorder(&self) -> &Recorder {
         &self.recorder
     }
-
-    fn domain(&self) -> String {
-        let hello = self.recorder.hello();
-        let labels: Vec<_> =
-            hello.iter().flat_map(|hello| &hello.channels).map(|channel| channel.label.as_str()).collect();
-        format!("{}: {}", self.recorder.name(), labels.join(" "))
-    }
 }
 
 impl Meter for SerialMeter {
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
     /// Records for half a second and sees what that took of this machine's processor.
     fn calibrate(&mut self) -> Result<Overhead, MeterError> {
         let (busy, (taken, _), begin) = (self.recorder.busy(), self.recorder.samples(), Instant::now());
@@ -57,8 +58,7 @@ impl Meter for SerialMeter {
         }
         let (spent, (now, _)) = (self.recorder.busy().saturating_sub(busy), self.recorder.samples());
         drop(self.recorder.end(window));
-        let samples = u32::try_from(now.saturating_sub(taken)).unwrap_or(u32::MAX).max(1);
-        Ok(Overhead { sample: spent / samples, per_second: None })
+        Ok(reading::overhead(spent, now.saturating_sub(taken), begin.elapsed()))
     }
 
     fn start(&mut self) -> Result<(), MeterError> {
@@ -78,27 +78,25 @@ impl Meter for SerialMeter {
                 source: std::io::Error::other(other),
             },
         })?;
-        let time_constant = self.recorder.period();
-        let window = Duration::from_secs_f64(measured.window_s.max(0.0));
-        let mut flags = Vec::new();
-        if window < time_constant * SHORT {
-            flags.push(Flag::ShortWindow);
-        }
+        let period = self.recorder.period();
         // A little is missing at both ends of any window; more than two periods is a gap.
-        if measured.gaps > 0 || measured.missing_s > 2.0 * time_constant.as_secs_f64() + measured.edge_error_s
-        {
-            flags.push(Flag::Gaps);
-        }
-        let reading = Reading {
-            energy: Joules(measured.energy_j),
-            domain: self.domain(),
-            window,
-            resolution: Joules(measured.step_j),
-            time_constant,
+        let most = 2.0 * period.as_secs_f64() + measured.edge_error_s;
+        let seconds = |seconds: f64| Duration::from_secs_f64(seconds.max(0.0));
+        let reading = reading::Window {
+            energy_j: measured.energy_j,
+            length: seconds(measured.window_s),
+            resolution_j: measured.step_j,
             samples: measured.samples,
-            flags,
-        };
+            gaps: measured.gaps > 0 || measured.missing_s > most,
+            missing: seconds(measured.missing_s),
+            period,
+        }
+        .reading(&self.description);
         self.last = Some(measured);
         Ok(reading)
+    }
+
+    fn glance(&mut self) -> Result<Vec<Glance>, MeterError> {
+        Ok(reading::glance(&self.description, self.recorder.latest_w()))
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use offramp_wire::{Hello, MarkSource, Message};
+use offramp_wire::{Fault, Hello, MarkSource, Message};
 
 use crate::backoff::Backoff;
 use crate::clock::Alignment;
@@ -461,7 +461,10 @@ impl Shared {
                         epoch.edges.push(Edge { ticks, high: source == MarkSource::Rise });
                     }
                 }
-                Event::Complaint { detail, .. } => state.overruns = u64::from(detail),
+                Event::Complaint { code: Fault::Overrun, detail } => state.overruns = u64::from(detail),
+                Event::Complaint { code, detail } => {
+                    tracing::warn!(?code, detail, "the device complains");
+                }
                 Event::Reset(_) => return Ok(Some(session)),
                 // It stopped, and not because it was told to.
                 Event::Stopped { .. } => return Ok(Some(session)),

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use offramp_runtime::meter::{Flag, Joules, Meter, MeterError, NotMeasured, Overhead, Reading};
+use offramp_meter::{Description, Glance, Meter, MeterError, NotMeasured, Overhead, Reading};
 
 use super::{Layout, Parser, RejectedLines, Row};
 use crate::backoff::Backoff;
 use crate::posix;
+use crate::reading;
 use crate::recorder::{Connect, RecorderError};
 use crate::series::Series;
 use crate::stream::{Stream, is_early};
@@ -27,6 +28,7 @@ pub struct CsvMeter {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
     name: String,
+    description: Description,
     from: Option<f64>,
 }
 
@@ -100,7 +102,9 @@ impl CsvMeter {
             .name("csv meter".to_owned())
             .spawn(move || for_thread.record(stream, &mut *connect, layout))
             .map_err(RecorderError::Thread)?;
-        Ok(Self { shared, thread: Some(thread), name, from: None })
+        // How often lines come is seen when they come.
+        let description = reading::describe("csv", name.clone(), &name, Duration::ZERO);
+        Ok(Self { shared, thread: Some(thread), name, description, from: None })
     }
 
     /// Lines that gave no sample.
@@ -188,6 +192,10 @@ impl State {
 }
 
 impl Meter for CsvMeter {
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
     fn calibrate(&mut self) -> Result<Overhead, MeterError> {
         let taken = |state: &State| state.epochs.iter().map(|epoch| epoch.series.taken()).sum::<u64>();
         let (begin, busy, before) = {
@@ -198,12 +206,12 @@ impl Meter for CsvMeter {
             thread::sleep(Duration::from_millis(20));
         }
         let state = self.shared.state();
-        let samples = u32::try_from(taken(&state).saturating_sub(before)).unwrap_or(u32::MAX);
+        let samples = taken(&state).saturating_sub(before);
         if samples == 0 {
             drop(state);
             return Err(self.none("sends no lines that can be read"));
         }
-        Ok(Overhead { sample: state.busy.saturating_sub(busy) / samples, per_second: None })
+        Ok(reading::overhead(state.busy.saturating_sub(busy), samples, begin.elapsed()))
     }
 
     fn start(&mut self) -> Result<(), MeterError> {
@@ -244,24 +252,22 @@ impl Meter for CsvMeter {
         if covered == 0.0 {
             return Err(self.none("sent no samples in the window"));
         }
-        let window = Duration::from_secs_f64(to - from);
-        let mut flags = Vec::new();
-        if to - from < 10.0 * usual {
-            flags.push(Flag::ShortWindow);
-        }
-        if gaps > 0 || (to - from) - covered > 2.0 * usual {
-            flags.push(Flag::Gaps);
-        }
-        Ok(Reading {
-            energy: Joules(energy),
-            domain: self.name.clone(),
-            window,
+        let missing = (to - from) - covered;
+        Ok(reading::Window {
+            energy_j: energy,
+            length: Duration::from_secs_f64(to - from),
             // Of one sample's time at either end, which is where a window of lines can be off.
-            resolution: Joules(energy / covered * usual),
-            time_constant: Duration::from_secs_f64(usual),
+            resolution_j: energy / covered * usual,
             samples,
-            flags,
-        })
+            gaps: gaps > 0 || missing > 2.0 * usual,
+            missing: Duration::from_secs_f64(missing.max(0.0)),
+            period: Duration::from_secs_f64(usual),
+        }
+        .reading(&self.description))
+    }
+
+    fn glance(&mut self) -> Result<Vec<Glance>, MeterError> {
+        Ok(reading::glance(&self.description, self.latest_w()))
     }
 }
 
