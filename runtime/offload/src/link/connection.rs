@@ -171,6 +171,8 @@ impl Connection {
             clock::sleep_until(at).await;
             if let Load::Events(events) = load {
                 events.into_iter().for_each(|event| self.shared.apply(event));
+                // A reset is seen before what has arrived behind it is handed on.
+                tokio::task::yield_now().await;
                 continue;
             }
             if self.is_lost() {

@@ -16,11 +16,16 @@ async fn metrics_count_requests_images_and_bytes() {
     let mut unknown = request(&[1]);
     unknown.model_name = "nobody".to_owned();
     client.model_infer(unknown).await.unwrap_err();
-    let text = running.scrape("/metrics").await;
+    let of_model = |name: &str| format!("offramp_{name}{{model=\"{MODEL}\"}}");
+    // An answer is sent before its execution is counted.
+    let mut text = running.scrape("/metrics").await;
+    while !text.contains(&format!("{} 2", of_model("execution_seconds_count"))) {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        text = running.scrape("/metrics").await;
+    }
     let (head, text) = text.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 200 OK"), "{head}");
     assert!(head.contains("application/openmetrics-text"), "{head}");
-    let of_model = |name: &str| format!("offramp_{name}{{model=\"{MODEL}\"}}");
     let expected = [
         (format!("offramp_requests_total{{model=\"{MODEL}\",outcome=\"answered\"}}"), "2"),
         (format!("offramp_requests_total{{model=\"{MODEL}\",outcome=\"invalid\"}}"), "1"),
