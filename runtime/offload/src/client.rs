@@ -99,6 +99,9 @@ impl Client {
         let mut seeds = ChaCha8Rng::seed_from_u64(config.seed);
         let (observer, observed) = mpsc::channel();
         let terms = Arc::new(Terms::new(config, credentials, models, observer));
+        if terms.config.token_file.is_some() {
+            runtime.spawn(credentials::refresh(Arc::clone(&terms)));
+        }
         let peer = |address: &Address| {
             let peer = Peer::new(address.clone(), Arc::clone(&terms), seeds.random(), tell.clone());
             let peer = Arc::new(peer);

@@ -238,7 +238,9 @@ async fn scrape(scrape: Scrape, listener: Listener) {
 async fn refresh(tokens: Arc<Tokens>) {
     loop {
         tokio::time::sleep(REFRESH).await;
-        tokens.refresh();
+        let tokens = Arc::clone(&tokens);
+        // A file may lie where reading takes its time: nobody waits for it but this task.
+        let _stopped = tokio::task::spawn_blocking(move || tokens.refresh()).await;
     }
 }
 

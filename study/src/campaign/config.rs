@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use offramp_models::dataset::{DataRef, DataRefError};
+use offramp_models::regular;
 use offramp_models::{Manifest, ManifestError};
 use serde::Deserialize;
 
@@ -262,7 +263,7 @@ impl Config {
     /// # Errors
     /// `Read`, and as [`Config::from_toml`].
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
+        let text = regular::read_to_string(path)
             .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         Self::from_toml(&text, path.parent().unwrap_or(Path::new("")))
     }

@@ -3,12 +3,14 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
+use offramp_models::regular;
 use tonic::metadata::{Ascii, MetadataKey, MetadataMap, MetadataValue};
 
 use super::config::{Config, ConfigError};
+use super::terms::Terms;
 
 /// How long a token is used before its file is looked at again.
 const FRESH: Duration = Duration::from_secs(1);
@@ -26,11 +28,26 @@ struct TokenFile {
     held: Mutex<Held>,
 }
 
+/// Looks at the token's file again and again, for as long as it is polled. A file may lie where reading takes its time: requests
+/// never wait for it.
+pub(super) async fn refresh(terms: Arc<Terms>) {
+    loop {
+        tokio::time::sleep(FRESH).await;
+        let terms = Arc::clone(&terms);
+        let look = move || {
+            if let Some(token) = &terms.credentials.token {
+                token.look_again();
+            }
+        };
+        // It ends with the client.
+        let _stopped = tokio::task::spawn_blocking(look).await;
+    }
+}
+
 struct Held {
     token: Value,
     /// Where the file stood when it was read.
     stamp: Option<(SystemTime, u64)>,
-    looked: Instant,
 }
 
 impl Credentials {
@@ -91,29 +108,37 @@ impl TokenFile {
             Ok(token) => token.ok_or_else(|| ConfigError::Token { path: path.clone() })?,
             Err(source) => return Err(ConfigError::Read { what: "the token file", path, source }),
         };
-        Ok(Self { path, held: Mutex::new(Held { token, stamp, looked: Instant::now() }) })
+        Ok(Self { path, held: Mutex::new(Held { token, stamp }) })
     }
 
-    /// The token as the file has it; the one before while the file cannot be read.
+    /// The token as the file had it when it was last looked at.
     fn current(&self) -> Value {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.looked.elapsed() >= FRESH {
-            held.looked = Instant::now();
-            let stamp = stamp(&self.path);
-            if stamp.is_some() && stamp != held.stamp {
-                match read(&self.path) {
-                    Ok(Some(token)) => {
-                        (held.token, held.stamp) = (token, stamp);
-                        tracing::info!(file = %self.path.display(), "the token was read again");
-                    }
-                    Ok(None) => tracing::warn!(file = %self.path.display(), "the new token cannot be sent"),
-                    Err(error) => {
-                        tracing::warn!(file = %self.path.display(), %error, "the new token cannot be read");
-                    }
-                }
-            }
+        self.held().token.clone()
+    }
+
+    /// Reads the file again if it has changed. One that cannot be used leaves the token as it is.
+    fn look_again(&self) {
+        let stamp = stamp(&self.path);
+        if stamp.is_none() || stamp == self.held().stamp {
+            return;
         }
-        held.token.clone()
+        // Not under the lock: it may take long.
+        let read = read(&self.path);
+        let mut held = self.held();
+        held.stamp = stamp;
+        let file = self.path.display();
+        match read {
+            Ok(Some(token)) => {
+                held.token = token;
+                tracing::info!(%file, "the token was read again");
+            }
+            Ok(None) => tracing::warn!(%file, "the new token cannot be sent"),
+            Err(error) => tracing::warn!(%file, %error, "the new token cannot be read"),
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -124,7 +149,7 @@ fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
 
 /// The token in a file, surrounding white space left out; `None` where it cannot be sent.
 fn read(path: &Path) -> io::Result<Option<Value>> {
-    let text = std::fs::read_to_string(path)?;
+    let text = regular::read_to_string(path)?;
     let token = text.trim();
     Ok(if token.is_empty() { None } else { secret(&format!("Bearer {token}")) })
 }
@@ -164,16 +189,20 @@ mod tests {
         let credentials = Credentials::new(&config(Some(&path), &[])).unwrap();
         assert_eq!(sent(&credentials, "authorization"), "Bearer first");
         std::fs::write(&path, "the second").unwrap();
-        let long_ago = Instant::now().checked_sub(2 * FRESH).unwrap();
-        let age = || credentials.token.as_ref().unwrap().held.lock().unwrap().looked = long_ago;
-        assert_eq!(sent(&credentials, "authorization"), "Bearer first", "looked at too often");
-        age();
+        assert_eq!(sent(&credentials, "authorization"), "Bearer first", "nobody has looked");
+        let look = || credentials.token.as_ref().unwrap().look_again();
+        look();
         assert_eq!(sent(&credentials, "authorization"), "Bearer the second");
         std::fs::remove_file(&path).unwrap();
-        age();
+        look();
         assert_eq!(sent(&credentials, "authorization"), "Bearer the second");
         std::fs::write(&path, "").unwrap();
-        age();
+        look();
+        assert_eq!(sent(&credentials, "authorization"), "Bearer the second");
+        // What is no file is not opened: a pipe would wait for its writer.
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        look();
         assert_eq!(sent(&credentials, "authorization"), "Bearer the second");
     }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use offramp_models::regular;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
 use super::config::{Address, ConfigError, Tls};
@@ -41,7 +42,7 @@ pub(super) fn endpoint(peer: &Address, tls: &Tls) -> Result<Endpoint, ConfigErro
 }
 
 fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, ConfigError> {
-    std::fs::read(path).map_err(|source| ConfigError::Read { what, path: path.to_owned(), source })
+    regular::read(path).map_err(|source| ConfigError::Read { what, path: path.to_owned(), source })
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use offramp_models::regular;
 use serde::{Deserialize, Serialize};
 
 use super::error::{LinkError, ProfileError};
@@ -131,7 +132,7 @@ impl Profile {
     /// # Errors
     /// `Read`, or `File` when it is no profile.
     pub fn read(path: &Path) -> Result<Self, LinkError> {
-        let text = std::fs::read_to_string(path)
+        let text = regular::read_to_string(path)
             .map_err(|source| LinkError::Read { path: path.to_owned(), source })?;
         let trace = path.extension().is_some_and(|extension| extension == "jsonl");
         let profile = if trace { Self::from_trace(&text) } else { Self::from_toml(&text) };

@@ -1,8 +1,8 @@
 //! Certificates, read once.
 
-use std::fs;
 use std::path::Path;
 
+use offramp_models::regular;
 use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
 use super::ServeError;
@@ -30,6 +30,6 @@ pub(super) fn read(config: &Config) -> Result<Option<ServerTlsConfig>, ServeErro
 }
 
 fn read_as(path: &Path, what: &'static str, holds: fn(&[u8]) -> bool) -> Result<Vec<u8>, ServeError> {
-    let bytes = fs::read(path).map_err(|source| ServeError::Read { path: path.to_owned(), source })?;
+    let bytes = regular::read(path).map_err(|source| ServeError::Read { path: path.to_owned(), source })?;
     if holds(&bytes) { Ok(bytes) } else { Err(ServeError::Pem { path: path.to_owned(), what }) }
 }

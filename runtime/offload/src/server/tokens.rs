@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
+use offramp_models::regular;
 use subtle::{Choice, ConstantTimeEq};
 use tonic::codegen::http::{HeaderMap, header};
 use tracing::{info, warn};
@@ -98,7 +99,7 @@ fn stamp(path: &Path) -> Option<Stamp> {
 }
 
 fn read(path: &Path) -> Result<Arc<[Vec<u8>]>, TokenError> {
-    let bytes = fs::read(path).map_err(|source| TokenError::Read { path: path.to_owned(), source })?;
+    let bytes = regular::read(path).map_err(|source| TokenError::Read { path: path.to_owned(), source })?;
     let lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     let tokens: Arc<[Vec<u8>]> = lines.filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect();
     if tokens.is_empty() {
