@@ -206,8 +206,10 @@ impl Remote for Client {
             self.declined.too_late += 1;
             return None;
         }
-        let Some(route) = route(&self.peers, model, None) else {
-            self.declined.no_peer += 1;
+        let Some(route) = route(&self.peers, (model, cut.images), None) else {
+            // Somebody would take fewer at once.
+            let fewer = self.peers.iter().any(|peer| peer.usable() >> model & 1 == 1);
+            *(if fewer { &mut self.declined.too_large } else { &mut self.declined.no_peer }) += 1;
             return None;
         };
         let (asked, cap) = (&self.terms.models[model], self.terms.config.payload_cap);

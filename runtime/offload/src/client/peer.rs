@@ -38,6 +38,8 @@ pub(super) struct Known {
     pub(super) session: Option<Arc<Session>>,
     /// By model.
     pub(super) standing: Vec<Standing>,
+    /// By model: more images at once than this were refused, and until when that is remembered.
+    most: Vec<Option<(usize, Instant)>>,
     /// When models that are not proven are asked about again.
     pub(super) recheck: Option<Instant>,
     pub(super) handshakes: Handshakes,
@@ -54,6 +56,7 @@ impl Peer {
             breaker: Breaker::new(terms.config.breaker, seed, Instant::now()),
             session: None,
             standing: vec![Standing::Unproven; terms.models.len()],
+            most: vec![None; terms.models.len()],
             recheck: None,
             handshakes: Handshakes::default(),
             connections: 0,
@@ -79,12 +82,15 @@ impl Peer {
         self.usable.load(Ordering::Acquire)
     }
 
-    /// The session for asking `model` in, if it can be asked now.
-    pub(super) fn session(&self, model: usize) -> Option<Arc<Session>> {
+    /// The session for asking `model` about so many images in, if it can be asked now.
+    pub(super) fn session(&self, model: usize, images: usize) -> Option<Arc<Session>> {
         if self.usable() >> model & 1 == 0 {
             return None;
         }
-        self.known().session.clone()
+        let known = self.known();
+        let refused = known.most.get(model).copied().flatten();
+        let refuses = refused.is_some_and(|(most, until)| images > most && Instant::now() < until);
+        known.session.clone().filter(|_| !refuses)
     }
 
     /// Whether it has shown, once, whether it can be used.
@@ -136,19 +142,25 @@ impl Peer {
 
     /// Another answer was taken than that of a request in `session`.
     pub(super) fn abandoned(&self, session: &Arc<Session>) {
+        const LATE: &str = "its answers come too late";
         let change = self.change(|known| {
             known.requests.abandoned += 1;
-            if known.uses(session) {
-                known.breaker.failed(Class::Deadline, None, Instant::now())
-            } else {
-                Change::None
+            if !known.uses(session) {
+                return Change::None;
             }
+            known.last_error = Some(LATE.to_owned());
+            known.breaker.failed(Class::Deadline, None, Instant::now())
         });
-        self.tell(change, "its answers come too late");
+        self.tell(change, LATE);
     }
 
-    /// A request about `model` in `session` failed.
-    pub(super) fn request_failed(&self, session: &Arc<Session>, model: usize, failure: &Failure) {
+    /// A request about so many images for `model` in `session` failed.
+    pub(super) fn request_failed(
+        &self,
+        session: &Arc<Session>,
+        (model, images): (usize, usize),
+        failure: &Failure,
+    ) {
         let class = failure.class();
         if failure.is_too_large() {
             let (model_name, error) = (&self.terms.models[model].name, self.redacted(failure));
@@ -164,6 +176,11 @@ impl Peer {
             let current = known.uses(session);
             if current && matches!(class, Class::Link | Class::Draining | Class::Permanent) {
                 known.session = None;
+            }
+            // The known question is one image: whether many are too many, it cannot prove.
+            if current && class == Class::Mismatch && images > 1 {
+                let until = Instant::now() + self.terms.config.breaker.recheck;
+                known.most[model] = Some((images / 2, until));
             }
             // What an earlier connection came to says nothing about this one, but that the link is bad.
             current || class == Class::Link

@@ -21,10 +21,14 @@ pub(super) struct Route {
     pub(super) session: Arc<Session>,
 }
 
-/// The first of `peers` that can be asked about `model`, in another session than `not`.
-pub(super) fn route(peers: &[Arc<Peer>], model: usize, not: Option<&Arc<Session>>) -> Option<Route> {
+/// The first of `peers` that can be asked about so many images for `model`, in another session than `not`.
+pub(super) fn route(
+    peers: &[Arc<Peer>],
+    (model, images): (usize, usize),
+    not: Option<&Arc<Session>>,
+) -> Option<Route> {
     peers.iter().find_map(|peer| {
-        let session = peer.session(model)?;
+        let session = peer.session(model, images)?;
         let other = not.is_none_or(|not| !Arc::ptr_eq(not, &session));
         other.then(|| Route { peer: Arc::clone(peer), session })
     })
@@ -52,7 +56,7 @@ impl Question {
         if !failure.may_retry() || Instant::now() >= self.deadline {
             return None;
         }
-        let other = self::route(&peers, self.model, Some(&used.session))?;
+        let other = self::route(&peers, (self.model, self.images), Some(&used.session))?;
         if !terms.retries(|budget| budget.retry()) {
             return None;
         }
@@ -99,7 +103,8 @@ impl Attempt<'_> {
 
     fn failed(mut self, failure: &Failure) {
         let after = self.question.sent.elapsed();
-        self.route.peer.request_failed(&self.route.session, self.question.model, failure);
+        let Question { model, images, .. } = *self.question;
+        self.route.peer.request_failed(&self.route.session, (model, images), failure);
         let given_up = matches!(failure, Failure::Timeout { .. });
         self.end(if given_up { End::Unanswered { after } } else { End::Failed { after } });
     }

@@ -200,7 +200,7 @@ impl CutSummary {
 pub struct Declined {
     /// Images were to be sent, and no peer could be used.
     pub no_peer: u64,
-    /// The message would have been too large.
+    /// The message would have been too large, or of more images than the peer has taken at once.
     pub too_large: u64,
     /// The deadline had passed.
     pub too_late: u64,
