@@ -74,15 +74,33 @@ impl FromStr for Metadatum {
     type Err = NotMetadata;
 
     fn from_str(text: &str) -> Result<Self, NotMetadata> {
-        let (name, value) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or(NotMetadata)?;
+        let (name, value) =
+            text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or(NotMetadata::Form)?;
+        let reserved = name.starts_with("grpc-") || name.starts_with(':') || RESERVED.contains(&name);
+        if reserved {
+            return Err(NotMetadata::Reserved { name: name.to_owned() });
+        }
         Ok(Self { name: name.to_owned(), value: value.to_owned() })
     }
 }
 
-/// Text that is no name with a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected NAME=VALUE")]
-pub struct NotMetadata;
+/// Names that are the transport's, beside those that begin with `grpc-`.
+const RESERVED: [&str; 6] = ["te", "content-type", "host", "user-agent", "connection", "transfer-encoding"];
+
+/// Text that is no metadata.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotMetadata {
+    /// No name with a value.
+    #[error("expected NAME=VALUE")]
+    Form,
+    /// A name that means something to the transport itself.
+    #[error("\"{name}\" is the transport's own")]
+    Reserved {
+        /// The name.
+        name: String,
+    },
+}
 
 /// Where a server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
