@@ -171,7 +171,7 @@ fn client_hint(error: &ConfigError) -> Option<&'static str> {
 
 fn serve_hint(error: &ServeError) -> Option<&'static str> {
     Some(match error {
-        ServeError::Listen { .. } => "another server may have the port; --listen HOST:0 takes a free one",
+        ServeError::Listen { .. } => "another server may have the port; port 0 takes a free one",
         ServeError::NoModels => "`offramp split --tails` writes what a server runs",
         ServeError::Twice { .. } => "name every bundle once",
         ServeError::Pem { .. } => "--tls-cert, --tls-key and --client-ca take PEM files",

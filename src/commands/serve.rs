@@ -92,6 +92,7 @@ struct LimitFlags {
 impl Serve {
     pub fn run(self) -> anyhow::Result<Status> {
         self.logs.install();
+        allow_open_files();
         let (config, json) = (self.config(), self.json);
         let bundles = self.bundles.iter().map(Bundle::open).collect::<Result<Vec<_>, _>>()?;
         bundles.iter().try_for_each(|bundle| has_tails(bundle, self.wire))?;
@@ -185,6 +186,19 @@ fn has_tails(bundle: &Bundle, wire: Option<Wire>) -> anyhow::Result<()> {
         None => hint(anyhow::anyhow!("{folder} has no tails"), "`offramp split --tails` writes them"),
     })
 }
+
+/// Lets this process have as many files open as it may ask for: a connection is one.
+#[cfg(unix)]
+fn allow_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // The server makes do with less, and says so.
+    let _refused = setrlimit(Resource::Nofile, limit);
+}
+
+#[cfg(not(unix))]
+fn allow_open_files() {}
 
 /// Says what somebody on the network could do.
 fn warn_of_what_is_open(config: &Config, address: SocketAddr) {

@@ -27,6 +27,7 @@ mod pace;
 mod queue;
 mod refusal;
 mod request;
+mod room;
 mod scrape;
 mod service;
 mod tls;
@@ -149,7 +150,7 @@ impl Server {
     pub async fn serve_until(self, shutdown: impl Future<Output = ()>) -> Result<Drained, ServeError> {
         let Self { config, inference, scraping, tls, tokens, models, metrics, ended } = self;
         let admission = config.admission;
-        let seats = Seats::new(admission.connections, Arc::clone(&metrics));
+        let seats = Seats::new(room::connections(admission.connections), Arc::clone(&metrics));
         // Both end with this future, whatever ends it.
         let (mut serving, mut beside) = (JoinSet::new(), JoinSet::new());
         if let Some(scraping) = scraping {

@@ -39,7 +39,7 @@ impl Listening {
     pub(super) fn listen(self, seats: Arc<Seats>, introduction: Duration) -> Result<Listener, ServeError> {
         let Self { socket, address } = self;
         let tcp = TcpListener::from_std(socket).map_err(|source| ServeError::Listen { address, source })?;
-        Ok(Listener { tcp, seats, introduction, rest: None })
+        Ok(Listener { tcp, seats, introduction, rest: None, refused: false })
     }
 }
 
@@ -49,6 +49,8 @@ pub(super) struct Listener {
     seats: Arc<Seats>,
     introduction: Duration,
     rest: Option<Pin<Box<Sleep>>>,
+    /// Whether the system had no room the last time.
+    refused: bool,
 }
 
 impl Stream for Listener {
@@ -62,6 +64,7 @@ impl Stream for Listener {
             }
             match ready!(self.tcp.poll_accept(context)) {
                 Ok((tcp, address)) => {
+                    self.refused = false;
                     let Some(connection) = Connection::new(tcp, address, &self.seats, self.introduction)
                     else {
                         debug!(%address, "connection closed: no room");
@@ -70,7 +73,10 @@ impl Stream for Listener {
                     return Poll::Ready(Some(Ok(connection)));
                 }
                 Err(error) => {
-                    warn!(%error, "cannot accept connections");
+                    // Once, however long it lasts.
+                    if !std::mem::replace(&mut self.refused, true) {
+                        warn!(%error, "cannot accept connections");
+                    }
                     self.rest = Some(Box::pin(sleep(REST)));
                 }
             }
