@@ -1,8 +1,9 @@
 //! `offramp report`: studies as one HTML file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use offramp_offload::experiment;
 use offramp_study::report::{self, StoredError, Study};
 use serde_json::json;
 
@@ -56,9 +57,24 @@ impl Report {
 }
 
 fn advise(error: StoredError) -> anyhow::Error {
-    let advice = match error {
-        StoredError::Missing { .. } | StoredError::Truncated { .. } => {
-            "`offramp study CONFIG.toml -o DIR` makes a study, and goes on with one that was stopped"
+    const AGAIN: &str = "run `offramp bench .. --offload .. -o DIR` of this version again";
+    let is_experiment = |path: &Path| path.ends_with(experiment::FILE);
+    let advice = match &error {
+        StoredError::Missing { .. } => {
+            "`offramp study CONFIG.toml -o DIR` makes a study, and goes on with one that was stopped; `offramp bench .. --offload .. -o DIR` makes \
+             an offload experiment"
+        }
+        StoredError::Impossible { .. } => AGAIN,
+        StoredError::Truncated { path, .. }
+        | StoredError::Form { path, .. }
+        | StoredError::Version { path, .. }
+        | StoredError::Fault { path, .. }
+            if is_experiment(path) =>
+        {
+            AGAIN
+        }
+        StoredError::Truncated { .. } => {
+            "`offramp study CONFIG.toml -o DIR` goes on with a study that was stopped"
         }
         StoredError::Form { .. } | StoredError::Version { .. } | StoredError::Fault { .. } => {
             "run `offramp study` of this version again; rows that are there are kept"

@@ -10,7 +10,7 @@ use offramp_offload::experiment::{Cell as Tried, Experiment, FILE, SCHEMA_VERSIO
 use offramp_runtime::meter::NotMeasured;
 
 use crate::findings::{Cell, Findings, Format, Provenance, Table, Topic};
-use crate::metrics::row::{column, count, decimals, known, number, text, word};
+use crate::metrics::row::{column, count, decimals, known, text, word};
 use crate::report::{Stored, StoredError, versioned};
 
 /// The experiment in `folder` as findings.
@@ -20,6 +20,9 @@ use crate::report::{Stored, StoredError, versioned};
 pub fn read(folder: &Path) -> Result<Stored, StoredError> {
     let path = folder.join(FILE);
     let experiment: Experiment = versioned(&path, SCHEMA_VERSION)?;
+    if let Err(source) = experiment.check() {
+        return Err(StoredError::Impossible { path, source });
+    }
     let stored = stored(&experiment);
     match stored.check() {
         Ok(()) => Ok(stored),
@@ -70,7 +73,7 @@ fn terms(experiment: &Experiment) -> Table {
         word(if terms.local_completion { "the device" } else { "the best exit so far" }),
         most(terms.requests_per_s),
         most(terms.bytes_per_s),
-        number(2 * terms.blocks * terms.turn),
+        Cell::Number(2.0 * terms.blocks as f64 * terms.turn as f64),
     ];
     Table {
         name: "offload-terms".into(),
@@ -268,5 +271,25 @@ mod tests {
         ));
         std::fs::write(folder.path().join(FILE), "{\"schema_version\": 1,").unwrap();
         assert!(matches!(read(folder.path()), Err(StoredError::Truncated { .. })));
+    }
+
+    #[test]
+    fn numbers_that_no_experiment_gives_are_refused() {
+        let changes: [fn(&mut Experiment); 6] = [
+            |found| found.cells[0].device_scale = -1.0,
+            |found| found.cells[0].tried[0].accuracy = Some(7.0),
+            |found| found.cells[0].tried[0].late = usize::MAX,
+            |found| found.cells[0].tried[0].images = usize::MAX,
+            |found| found.cells[0].link.as_mut().unwrap().up.delay_ms = 1e308,
+            |found| found.terms.deadline_s = -1.0,
+        ];
+        for change in changes {
+            let mut experiment = experiment();
+            assert_eq!(experiment.check(), Ok(()));
+            change(&mut experiment);
+            let folder = tempfile::tempdir().unwrap();
+            experiment.write(folder.path()).unwrap();
+            assert!(matches!(read(folder.path()), Err(StoredError::Impossible { .. })));
+        }
     }
 }

@@ -311,7 +311,10 @@ fn findings_that_cannot_be_read_are_told_apart() {
     assert_eq!(now(&old).0, "DIR/findings.json has schema version 1, this build reads 2");
     for foreign in ["{\"answer\": 42}", "[]", "no JSON", "\"1\""] {
         let (message, error) = now(foreign);
-        assert_eq!(message, "DIR/findings.json does not hold findings of schema version 2", "{foreign}");
+        assert_eq!(
+            message, "DIR/findings.json does not hold what it should in schema version 2",
+            "{foreign}"
+        );
         assert!(std::error::Error::source(&error).is_some());
     }
 }

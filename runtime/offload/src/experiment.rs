@@ -24,7 +24,7 @@ use crate::link::{Change, Control, LinkError, Profile};
 use crate::placement::Budget;
 pub use loopback::Loopback;
 pub use result::{
-    Cell, DataName, Experiment, FILE, LinkName, NotTried, SCHEMA_VERSION, Terms, Tried, Verdict,
+    Cell, DataName, Experiment, FILE, Impossible, LinkName, NotTried, SCHEMA_VERSION, Terms, Tried, Verdict,
 };
 use trial::{ClientSide, Counts, Trial};
 pub use way::{NotAWay, Way};

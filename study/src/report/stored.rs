@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use offramp_models::partial::write_whole;
+use offramp_models::regular;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -81,6 +82,14 @@ pub enum StoredError {
         /// What does not hold.
         source: Fault,
     },
+    /// Numbers that no offload experiment gives.
+    #[error("{} is no offload experiment's", path.display())]
+    Impossible {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        source: offramp_offload::experiment::Impossible,
+    },
     /// The file cannot be written.
     #[error("cannot write {}", path.display())]
     Write {
@@ -142,7 +151,7 @@ impl Stored {
 /// `Missing`, `Read`, `Truncated`, `Form` and `Version`.
 pub(crate) fn versioned<T: DeserializeOwned>(path: &Path, expected: u32) -> Result<T, StoredError> {
     let path = path.to_owned();
-    let bytes = match std::fs::read(&path) {
+    let bytes = match regular::read(&path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(StoredError::Missing { folder: path.parent().unwrap_or(&path).to_owned() });

@@ -208,3 +208,80 @@ impl Experiment {
         Ok(path)
     }
 }
+
+/// A number that no experiment gives.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{what} is {found:e}, expected {expected}")]
+pub struct Impossible {
+    /// The key, and where.
+    pub what: String,
+    /// What it may be.
+    pub expected: &'static str,
+    /// What it is.
+    pub found: f64,
+}
+
+impl Experiment {
+    /// Whether its numbers are such as an experiment gives: a file may say anything.
+    ///
+    /// # Errors
+    /// The first that is not.
+    pub fn check(&self) -> Result<(), Impossible> {
+        let Terms { deadline_s, requests_per_s, bytes_per_s, .. } = self.terms;
+        within("deadline_s", deadline_s, 0.0..=1e6, "0 to 10^6")?;
+        for (what, rate) in [("requests_per_s", requests_per_s), ("bytes_per_s", bytes_per_s)] {
+            within(what, rate.unwrap_or(0.0), 0.0..=f64::MAX, "0 or more")?;
+        }
+        for (number, cell) in self.cells.iter().enumerate() {
+            let at = |key: &str| format!("{key} of cell {number}");
+            within(&at("device_scale"), cell.device_scale, 1.0..=1000.0, "1 to 1000")?;
+            for shape in cell.link.iter().flat_map(|link| [link.up, link.down]) {
+                within(&at("delay_ms"), shape.delay_ms, 0.0..=60_000.0, "0 to 60000")?;
+                within(&at("jitter_ms"), shape.jitter_ms, 0.0..=60_000.0, "0 to 60000")?;
+                within(&at("rate_bps"), shape.rate_bps.unwrap_or(1000) as f64, 1e3..=1e12, "1000 to 10^12")?;
+            }
+            cell.tried.iter().try_for_each(|tried| tried.check(&at))?;
+            for Interval { estimate, low, high } in cell.verdicts.iter().filter_map(|one| one.auto_over_best)
+            {
+                for ratio in [estimate, low, high] {
+                    within(&at("auto_over_best"), ratio, 0.0..=1e6, "0 to 10^6")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Tried {
+    fn check(&self, at: &impl Fn(&str) -> String) -> Result<(), Impossible> {
+        let images = self.images as f64;
+        within(&at("images"), images, 0.0..=1e9, "0 to 10^9")?;
+        if let Some(Latency { mean, p50, p90, p99, max }) = self.latency_s {
+            for seconds in [mean, p50, p90, p99, max] {
+                within(&at("latency_s"), seconds, 0.0..=1e6, "0 to 10^6")?;
+            }
+        }
+        within(&at("late"), self.late as f64, 0.0..=images, "0 to images")?;
+        within(&at("mean_exit"), self.mean_exit.unwrap_or(0.0), 0.0..=1e6, "0 to 10^6")?;
+        within(&at("accuracy"), self.accuracy.unwrap_or(0.0), 0.0..=1.0, "0 to 1")?;
+        within(&at("requests_per_image"), self.requests_per_image, 0.0..=1e6, "0 to 10^6")?;
+        within(&at("wire_bytes_per_image"), self.wire_bytes_per_image, 0.0..=1e12, "0 to 10^12")?;
+        within(&at("server_s_per_image"), self.server_s_per_image.unwrap_or(0.0), 0.0..=1e6, "0 to 10^6")?;
+        let Some(offload) = &self.offload else { return Ok(()) };
+        let sent = offload.sent as f64;
+        within(&at("sent"), sent, 0.0..=images, "0 to images")?;
+        for by in [offload.by_peer, offload.by_device, offload.degraded] {
+            within(&at("answers"), by as f64, 0.0..=sent, "0 to sent")?;
+        }
+        Ok(())
+    }
+}
+
+fn within(
+    what: &str,
+    found: f64,
+    range: std::ops::RangeInclusive<f64>,
+    expected: &'static str,
+) -> Result<(), Impossible> {
+    if range.contains(&found) { Ok(()) } else { Err(Impossible { what: what.to_owned(), expected, found }) }
+}

@@ -23,7 +23,14 @@ impl Cell {
             1.0 => writeln!(text)?,
             times => writeln!(text, ", device emulated {times} times slower")?,
         }
-        for Verdict { input, best, auto_over_best } in &self.verdicts {
+        let mut inputs: Vec<&str> = self.tried.iter().map(|tried| tried.input.as_str()).collect();
+        inputs.extend(self.not_tried.iter().map(|not| not.input.as_str()));
+        let mut seen = Vec::new();
+        for input in inputs {
+            if seen.contains(&input) {
+                continue;
+            }
+            seen.push(input);
             writeln!(text, "{input}")?;
             writeln!(
                 text,
@@ -35,6 +42,11 @@ impl Cell {
             for NotTried { way, why, .. } in self.not_tried.iter().filter(|not| not.input == *input) {
                 writeln!(text, "{:>8}  not tried: {why}", way.to_string())?;
             }
+            let Some(Verdict { best, auto_over_best, .. }) =
+                self.verdicts.iter().find(|one| one.input == *input)
+            else {
+                continue;
+            };
             write!(text, "  best fixed: {best}")?;
             if let Some(ratio) = auto_over_best {
                 write!(

@@ -165,7 +165,7 @@ impl ClientSide {
         let exits = counts.tally.counts();
         let images = self.images.max(1) as f64;
         let peers = self.summary.as_ref().map_or(&[][..], |summary| &summary.peers);
-        let sum = |of: &dyn Fn(&PeerSummary) -> f64| peers.iter().map(of).sum::<f64>();
+        let sum = |of: &dyn Fn(&PeerSummary) -> f64| peers.iter().map(of).fold(0.0, std::ops::Add::add);
         // Known questions of handshakes are not among them.
         let server = |peer: &PeerSummary| {
             peer.server_s.map_or(0.0, |server| server.mean * peer.requests.answered as f64)
