@@ -3,8 +3,12 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+
+/// What cannot be written when data cannot be printed.
+const STDOUT: &str = "cannot write to stdout";
 
 /// Prints one JSON object and a line end.
 ///
@@ -15,9 +19,7 @@ pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
     let mut bytes = serde_json::to_vec_pretty(value)?;
     bytes.push(b'\n');
     let mut out = io::stdout().lock();
-    out.write_all(&bytes)?;
-    out.flush()?;
-    Ok(())
+    out.write_all(&bytes).and_then(|()| out.flush()).context(STDOUT)
 }
 
 /// Prints text for people.
@@ -26,9 +28,7 @@ pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
 /// When stdout cannot be written.
 pub fn text(text: impl std::fmt::Display) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{text}")?;
-    out.flush()?;
-    Ok(())
+    writeln!(out, "{text}").and_then(|()| out.flush()).context(STDOUT)
 }
 
 /// Prints one JSON object on one line, for those who read lines while the command runs.

@@ -169,7 +169,8 @@ fn what_cannot_be_tried_is_refused_before_anything_runs() {
     let (plain, tails) = (bundle(folder.path()), bundle_with_tails(&folder.path().join("tails")));
     let good = link(folder.path(), "good.toml", "[up]\ndelay_ms = 1\n");
     let bad = link(folder.path(), "bad.toml", "[up]\ndelay_s = 1\n");
-    let cases: [(&Path, &[&str], i32, &str); 10] = [
+    let changing = link(folder.path(), "changing.toml", "[[events]]\nat_s = 1\ndo = \"reset\"\n");
+    let cases: [(&Path, &[&str], i32, &str); 12] = [
         (&plain, &["--offload", "self"], 1, "hint: `offramp split --tails` writes them"),
         (
             &tails,
@@ -184,6 +185,8 @@ fn what_cannot_be_tried_is_refused_before_anything_runs() {
         (&tails, &["--offload", "grpcs://h:1", "--link", &good], 2, "one server without TLS"),
         (&tails, &["--offload", "grpc://h:1,grpc://i:1", "--link", &good], 2, "one server without TLS"),
         (&tails, &["--link", &good], 2, "--offload"),
+        (&tails, &["--offload", "self", "--link", &good, "--then", &changing], 2, "no events of its own"),
+        (&tails, &["--offload", "self", "--offload-after", "0", "-o", &good], 1, "cannot write into"),
         (&tails, &["--offload", "self", "--as-bundled"], 2, "--as-bundled"),
     ];
     for (bundle, flags, status, expected) in cases {

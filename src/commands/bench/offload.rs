@@ -110,6 +110,10 @@ impl OffloadTrials {
         let Some(peers) = &self.offload else { return Ok(Status::Usage) };
         let links = self.links(peers)?;
         let then = self.then.as_deref().map(profile).transpose()?;
+        if then.as_ref().is_some_and(|(_, profile)| !profile.events.is_empty()) {
+            let advice = "leave its events out, or give them to --link";
+            return Err(usage("a link that comes half-way has no events of its own", advice));
+        }
         let bundle = plan.workload.bundle()?;
         let tails = offload::tails(&bundle, self.sending.wire())?;
         let ways = self.ways(&bundle, &tails)?;
@@ -126,6 +130,8 @@ impl OffloadTrials {
         });
         let other = other.transpose()?;
         let mut experiment = self.experiment(plan, &workload, reached.name.clone())?;
+        // A folder that cannot be written is told before anything is measured.
+        self.keep(&experiment)?;
         let protocol = Protocol {
             warm_up: WarmUp { window: 10, tolerance: 0.1, most: 40 },
             blocks: plan.blocks.into(),
@@ -223,7 +229,15 @@ impl OffloadTrials {
         let missing =
             self.offload_after.iter().find(|way| matches!(way, Way::After(cut) if !cuts.contains(cut)));
         match missing {
-            None => Ok(self.offload_after.clone()),
+            None => {
+                let mut ways: Vec<Way> = Vec::new();
+                self.offload_after.iter().for_each(|way| {
+                    if !ways.contains(way) {
+                        ways.push(*way);
+                    }
+                });
+                Ok(ways)
+            }
             Some(cut) => {
                 let there: Vec<String> = cuts.iter().map(usize::to_string).collect();
                 let (name, wire) = (&bundle.manifest().name, self.sending.wire());
