@@ -11,6 +11,7 @@ mod logs;
 mod offload;
 mod output;
 mod policies;
+mod ports;
 mod prepared;
 mod provenance;
 mod quantities;
