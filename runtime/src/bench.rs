@@ -3,6 +3,8 @@
 //! Every block runs all subjects in one order and again in the opposite order (A B B A), on the same inputs, so that
 //! what drifts over minutes falls on all of them alike.
 
+pub mod energy;
+pub mod record;
 mod subjects;
 mod warm_up;
 

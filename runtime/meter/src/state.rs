@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Flag;
 use crate::source::Host;
 use crate::source::tree;
 
 /// A board's state at a moment. What it does not tell is absent.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BoardState {
     /// What the board calls itself.
     pub model: Option<String>,
@@ -25,7 +25,7 @@ pub struct BoardState {
 }
 
 /// What a clock is pinned to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clock {
     /// Lowest that is allowed, in the unit of the file.
     pub min: Option<u64>,

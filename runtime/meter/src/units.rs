@@ -31,6 +31,7 @@ fn scaled(f: &mut fmt::Formatter<'_>, value: f64, unit: &str) -> fmt::Result {
     match value.abs() {
         size if size >= 1.0 || size == 0.0 => write!(f, "{value:.3} {unit}"),
         size if size >= 1e-3 => write!(f, "{:.3} m{unit}", value * 1e3),
+        size if size < 5e-10 => write!(f, "0.000 u{unit}"),
         _ => write!(f, "{:.3} u{unit}", value * 1e6),
     }
 }

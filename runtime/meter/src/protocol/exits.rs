@@ -3,7 +3,7 @@
 //! Forced-exit windows need nothing of this: a load of which every image stops at one exit is a load, and its summary is
 //! that exit's energy. Here, mixed windows are taken apart.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Session, nonnegative};
 use crate::Joules;
@@ -33,7 +33,7 @@ pub struct ExitFit {
 }
 
 /// What an image costs that stops at one exit.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Coefficient {
     /// Energy per image; `None` where no window had such an image.
     #[serde(rename = "energy_j")]
@@ -44,7 +44,7 @@ pub struct Coefficient {
 }
 
 /// A window that was kept out of the fit, predicted and measured.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HeldOut {
     /// What the fit says.
     #[serde(rename = "predicted_j")]
@@ -52,8 +52,8 @@ pub struct HeldOut {
     /// What was measured.
     #[serde(rename = "measured_j")]
     pub measured: Joules,
-    /// Predicted over measured, less 1.
-    pub relative: f64,
+    /// Predicted over measured, less 1; `None` where nothing was measured.
+    pub relative: Option<f64>,
     /// Whether the measured energy lies in the 95 % interval of a prediction; `None` without one.
     pub within: Option<bool>,
 }
@@ -172,7 +172,7 @@ impl ExitFit {
         Some(HeldOut {
             predicted: Joules(predicted),
             measured: mix.energy,
-            relative: predicted / measured - 1.0,
+            relative: (measured != 0.0).then(|| predicted / measured - 1.0),
             within: half.map(|half| (measured - predicted).abs() <= half),
         })
     }

@@ -1,13 +1,13 @@
 //! What an image costs, and whether two loads differ.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Session, Window};
 use crate::Joules;
 use crate::statistics::Estimate;
 
 /// What one load costs, over its windows that count. Energy per image is attributed: a window's energy over its images.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// What the load is called.
     pub load: String,
@@ -41,7 +41,7 @@ pub struct Summary {
 }
 
 /// Two loads of one session.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// The second's energy per image less the first's, window by window in turns; net where both have it.
     #[serde(rename = "difference_per_image_j")]
@@ -58,7 +58,7 @@ pub struct Comparison {
 }
 
 /// What can be said of a difference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// The interval excludes zero, and the meter can tell it.

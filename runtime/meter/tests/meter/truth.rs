@@ -235,7 +235,7 @@ fn a_regression_recovers_the_joules_of_every_exit_and_predicts_other_mixes() {
             assert!(relative.abs() <= 0.02, "{relative}");
         }
         let held_out = fit.check(&mixes[40..]);
-        let worst = held_out.iter().map(|window| window.relative.abs()).fold(0.0, f64::max);
+        let worst = held_out.iter().map(|window| window.relative.unwrap().abs()).fold(0.0, f64::max);
         let within = held_out.iter().filter(|window| window.within == Some(true)).count();
         println!(
             "{name}: {} held-out mixes, worst {:.2} %, {within} within their interval",
