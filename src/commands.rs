@@ -15,6 +15,7 @@ mod doctor;
 mod export;
 #[cfg(feature = "full")]
 mod inspect;
+mod meter;
 mod prepare;
 #[cfg(feature = "full")]
 mod report;
@@ -58,6 +59,8 @@ pub enum Command {
     Report(report::Report),
     #[command(subcommand)]
     Data(data::Data),
+    #[command(subcommand)]
+    Meter(meter::Meters),
     Doctor(doctor::Doctor),
     #[cfg(feature = "full")]
     Demo(demo::Demo),
@@ -93,6 +96,7 @@ impl Command {
             #[cfg(feature = "full")]
             Self::Report(command) => command.run(),
             Self::Data(command) => command.run(),
+            Self::Meter(command) => command.run(),
             Self::Doctor(command) => command.run(),
             #[cfg(feature = "full")]
             Self::Demo(command) => command.run(),

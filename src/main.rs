@@ -5,9 +5,11 @@
 
 mod backends;
 mod commands;
+mod energy;
 mod input;
 mod interrupt;
 mod logs;
+mod meters;
 mod offload;
 mod output;
 mod policies;

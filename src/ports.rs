@@ -37,7 +37,8 @@ impl FromStr for PortFlag {
 
     fn from_str(text: &str) -> Result<Self, String> {
         // A path may have an @ too.
-        let speed = |(port, baud): (&str, &str)| Some((port.to_owned(), baud.parse().ok().filter(|&baud| baud > 0)?));
+        let speed =
+            |(port, baud): (&str, &str)| Some((port.to_owned(), baud.parse().ok().filter(|&baud| baud > 0)?));
         let (port, baud) = text.rsplit_once('@').and_then(speed).unwrap_or_else(|| (text.to_owned(), BAUD));
         let selector = port.parse().map_err(|error: PortError| error.to_string())?;
         Ok(Self { selector, baud })

@@ -68,6 +68,14 @@ pub fn milliseconds(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs_f64(millis / 1e3))
 }
 
+/// A time above 0, in seconds.
+pub fn seconds(text: &str) -> Result<Duration, String> {
+    let expected = "a number of seconds above 0";
+    let longest = Duration::from_secs(7 * 24 * 60 * 60).as_secs_f64();
+    let seconds = number(text, |value: &f64| *value > 0.0 && *value <= longest, expected)?;
+    Ok(Duration::from_secs_f64(seconds))
+}
+
 /// Frames per second.
 pub fn rate(text: &str) -> Result<f64, String> {
     let expected = "a number of frames per second above 0";

@@ -10,6 +10,7 @@ use offramp_offload::client::ConfigError;
 use offramp_offload::server::{ModelError, ServeError, TokenError};
 use offramp_runtime::backend::{BackendError, LibraryError};
 use offramp_runtime::calibrate::CalibrateError;
+use offramp_runtime::meter::MeterError;
 use offramp_runtime::prepare::PrepareError;
 #[cfg(feature = "full")]
 use offramp_study::campaign::CampaignError;
@@ -140,6 +141,11 @@ fn find_hint(error: &anyhow::Error) -> Option<String> {
     }
     if let Some(error) = error.downcast_ref::<ServeError>() {
         return serve_hint(error).map(str::to_owned);
+    }
+    if let Some(error) = error.chain().find_map(|cause| cause.downcast_ref::<MeterError>()) {
+        return Some(
+            error.remedy().unwrap_or("`offramp meter list` tells what there is, and why not more").to_owned(),
+        );
     }
     let advice = match backend_error(error)? {
         BackendError::Library(LibraryError::NotFound { .. }) => {

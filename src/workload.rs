@@ -6,11 +6,12 @@ use clap::Args;
 use offramp_models::dataset::Dataset;
 use offramp_models::{Bundle, BundleError};
 use offramp_runtime::feed::Feed;
-use offramp_runtime::meter::NotMeasured;
+use offramp_runtime::meter::{Joules, NotMeasured};
 use offramp_runtime::report::{Report, Subject, Tally};
 
 use crate::backends::BackendFlags;
 use crate::input::InputFlags;
+use crate::meters::MeterFlags;
 use crate::output;
 use crate::policies::{Chosen, PolicyFlags};
 pub use crate::prepared::Device;
@@ -21,9 +22,6 @@ use crate::prepared::PreparedBundle;
 pub struct WorkloadFlags {
     /// The bundle, a folder that `split` wrote
     bundle: PathBuf,
-    /// Energy meter; this build has none, and says so in its reports
-    #[arg(long, value_name = "M", default_value = "auto")]
-    pub meter: MeterChoice,
     /// Where prepared segments are kept [default: BUNDLE/.prepared]
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
@@ -33,26 +31,8 @@ pub struct WorkloadFlags {
     policy: PolicyFlags,
     #[command(flatten)]
     pub backend: BackendFlags,
-}
-
-/// Energy meters of this build.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum MeterChoice {
-    /// The best there is
-    Auto,
-    /// No meter
-    None,
-}
-
-impl MeterChoice {
-    /// Why there are no joules.
-    pub fn not_measured(self) -> NotMeasured {
-        let why = match self {
-            Self::Auto => "this build has no energy meter",
-            Self::None => "no meter was asked for",
-        };
-        NotMeasured::new("energy_j", why)
-    }
+    #[command(flatten)]
+    pub meter: MeterFlags,
 }
 
 /// A bundle, a policy and pictures, ready to run.
@@ -114,7 +94,7 @@ impl WorkloadFlags {
 
 impl Workload {
     /// What came out, in figures.
-    pub fn report(&self, tally: Tally, meter: MeterChoice) -> Report {
+    pub fn report(&self, tally: Tally, energy: Result<Joules, NotMeasured>) -> Report {
         let macs = self.prepared.macs();
         let subject = Subject {
             bundle: self.prepared.bundle_name(),
@@ -122,6 +102,6 @@ impl Workload {
             policy: self.chosen.file.policy.clone(),
             macs: &macs,
         };
-        tally.report(subject, Err(meter.not_measured()))
+        tally.report(subject, energy)
     }
 }

@@ -1,5 +1,6 @@
 //! `offramp bench`: latency in steady state, interleaved where two things are compared.
 
+mod energy;
 mod offload;
 
 use std::num::NonZeroUsize;
@@ -10,10 +11,13 @@ use clap::Args;
 use offramp_models::Sha256;
 use offramp_models::dataset::DataRef;
 use offramp_models::preprocess::Preprocessor;
+use offramp_runtime::bench::record::Energy;
 use offramp_runtime::bench::{Comparison, Measured, MeasuredExit, Protocol, Subject, SubjectError, compare};
+use offramp_runtime::meter::{Meter, NotMeasured};
 use offramp_runtime::report::Preprocessing;
 use serde_json::json;
 
+use self::energy::EnergyTrials;
 use self::offload::{OffloadTrials, Plan};
 use crate::backends::{BackendChoice, BackendFlags};
 use crate::input;
@@ -33,6 +37,7 @@ use crate::{output, quantities};
                         offramp bench network.bundle --input test.npz --exit 6 --whole network.onnx --threads 1\n  \
                         offramp bench network.bundle --input test.npz --exit 6 --against-backend tract --backend ort\n  \
                         offramp bench network.bundle --input test.npz --as-bundled\n  \
+                        offramp bench network.bundle --input benign.npz --against adversarial.npz --meter auto -o results\n  \
                         offramp bench network.bundle --input test.npz --offload self --link 4g.toml,wifi.toml --device-scale 5 -o field"
 )]
 pub struct Bench {
@@ -60,7 +65,15 @@ pub struct Bench {
     #[command(flatten)]
     workload: WorkloadFlags,
     #[command(flatten)]
+    energy: EnergyTrials,
+    #[command(flatten)]
     offload: OffloadTrials,
+}
+
+/// What came out.
+struct Found {
+    comparison: Comparison,
+    energy: Result<Energy, NotMeasured>,
 }
 
 impl Bench {
@@ -71,16 +84,23 @@ impl Bench {
                 against: self.against.as_ref(),
                 blocks: self.blocks.unwrap_or(5),
                 turn: self.turn.map_or(10, NonZeroUsize::get),
+                output: self.energy.output.as_deref(),
                 json: self.json,
             });
         }
+        // What is not there is told before anything is opened.
+        let meter = self.energy.meter(&self.workload)?;
         let workload = self.workload.open(self.workload.bundle()?, Device::default())?;
-        let comparison = self.compare(&workload)?;
-        self.print(&workload, &comparison)?;
+        let found = self.compare(&workload, meter)?;
+        self.print(&workload, found)?;
         Ok(Status::Done)
     }
 
-    fn compare(&self, workload: &Workload) -> anyhow::Result<Comparison> {
+    fn compare(
+        &self,
+        workload: &Workload,
+        meter: Result<Box<dyn Meter>, NotMeasured>,
+    ) -> anyhow::Result<Found> {
         let Workload { prepared, chosen, data } = workload;
         let (flags, policy, data) = (&self.workload.backend, chosen.policy.as_ref(), data.as_ref());
         let manifest = prepared.bundle.manifest();
@@ -137,12 +157,31 @@ impl Bench {
         let mut subjects: Vec<_> = subjects.into_iter().map(|subject| counted(subject, &bar)).collect();
         let comparison = compare(&mut subjects, &protocol);
         bar.finish_and_clear();
-        Ok(comparison?)
+        let comparison = comparison?;
+        let energy = meter.map(|mut meter| {
+            self.energy.measure(&self.workload, meter.as_mut(), &mut subjects, &prepared.pipeline, data)
+        });
+        let energy = match energy {
+            Ok(measured) => Ok(measured?),
+            Err(reason) => Err(reason),
+        };
+        Ok(Found { comparison, energy })
     }
 
-    fn print(&self, Workload { prepared, chosen, .. }: &Workload, found: &Comparison) -> anyhow::Result<()> {
+    fn print(&self, workload: &Workload, found: Found) -> anyhow::Result<()> {
+        let Workload { prepared, chosen, .. } = workload;
+        let Found { comparison: found, energy } = found;
         let Some(first) = found.subjects.first() else { return Ok(()) };
-        let missing = self.workload.meter.not_measured();
+        let data = std::iter::once(&self.workload.input.input).chain(&self.against).map(ToString::to_string);
+        if let Some(folder) = &self.energy.output {
+            let record =
+                energy::record(&self.workload, workload, data.collect(), &found.subjects, energy.clone())?;
+            record.write(folder).with_context(|| format!("cannot write into {}", folder.display()))?;
+        }
+        let (energy, missing) = match energy {
+            Ok(energy) => (Some(energy), None),
+            Err(reason) => (None, Some(reason)),
+        };
         let threads = prepared.threads;
         let preprocessing = Preprocessing {
             how: Preprocessor::new(prepared.pipeline.input())?.describe().to_owned(),
@@ -158,7 +197,8 @@ impl Bench {
                 "segments": prepared.ran_by(), "prepare_s": prepared.prepare_s,
                 "latency_s": first.latency_s, "exits": first.exits.iter().map(exit).collect::<Vec<_>>(),
                 "subjects": found.subjects, "ratios": found.ratios,
-                "energy_j": null, "not_measured": [missing],
+                "energy_j": energy.as_ref().and_then(|energy| energy.loads.first()?.gross).map(|gross| gross.mean),
+                "energy": energy, "not_measured": missing.as_slice(),
             }));
         }
         let mut lines = vec![format!("prepared in {:.2} s; threads: {threads}", prepared.prepare_s)];
@@ -171,8 +211,13 @@ impl Bench {
                 ratio.name, ratio.against, interval.estimate, interval.low, interval.high
             ));
         }
-        lines.push(format!("energy: not measured ({})", missing.why));
-        output::text(lines.join("\n"))
+        lines.extend(energy.as_ref().map(energy::tell));
+        lines.extend(missing.map(|missing| format!("energy: not measured ({})", missing.why)));
+        output::text(lines.join("\n"))?;
+        if let Some(folder) = &self.energy.output {
+            output::note(format!("`offramp report {} -o FILE.html` shows it", folder.display()));
+        }
+        Ok(())
     }
 }
 

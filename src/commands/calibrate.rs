@@ -7,6 +7,7 @@ use clap::Args;
 use offramp_models::Bundle;
 use offramp_models::dataset::{DataRef, Dataset, PublishedSplit, shapes};
 use offramp_runtime::calibrate::{CalibrateError, Costs, Demand, Family, calibrate};
+use offramp_runtime::meter::Meter;
 use offramp_runtime::pass;
 use offramp_runtime::policy::{Constraint, PolicyFile, PolicySpec};
 use offramp_runtime::recording::Recording;
@@ -14,7 +15,9 @@ use offramp_runtime::replay::Replay;
 use serde_json::json;
 
 use crate::backends::BackendFlags;
+use crate::energy::WindowFlags;
 use crate::input::InputFlags;
+use crate::meters::{MeterChoice, MeterFlags};
 use crate::policies::{FallbackKind, Kind};
 use crate::prepared::{Device, PreparedBundle};
 use crate::status::{Status, hint, usage};
@@ -27,7 +30,8 @@ use crate::{output, provenance, quantities};
 #[command(
     allow_negative_numbers = true,
     after_help = "Examples:\n  offramp calibrate network.bundle --input calibration.npz --max-accuracy-drop 0.01 -o policy.json\n  \
-                        offramp calibrate network.bundle --input calibration.npz --max-macs 0.5 --per-exit -o policy.json"
+                        offramp calibrate network.bundle --input calibration.npz --max-macs 0.5 --per-exit -o policy.json\n  \
+                        offramp calibrate network.bundle --input calibration.npz --max-energy-mj 12 --meter ina -o policy.json"
 )]
 pub struct Calibrate {
     /// The bundle, a folder that `split` wrote
@@ -59,6 +63,10 @@ pub struct Calibrate {
     input: InputFlags,
     #[command(flatten)]
     backend: BackendFlags,
+    #[command(flatten)]
+    meter: MeterFlags,
+    #[command(flatten)]
+    windows: WindowFlags,
 }
 
 /// What the policy must keep to; one of them.
@@ -75,7 +83,7 @@ struct Budget {
     /// Mean latency in milliseconds, on this device and backend
     #[arg(long, value_name = "L", value_parser = quantities::amount)]
     max_latency_ms: Option<f64>,
-    /// Mean energy in millijoules
+    /// Mean energy in millijoules, net of idling, measured by --meter exit by exit; takes minutes
     #[arg(long, value_name = "E", value_parser = quantities::amount)]
     max_energy_mj: Option<f64>,
 }
@@ -100,14 +108,11 @@ const TIMED_IMAGES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(199);
 impl Calibrate {
     pub fn run(self) -> anyhow::Result<Status> {
         self.refuse_test_images()?;
-        if self.budget.max_energy_mj.is_some() {
-            let error = anyhow::anyhow!("energy is not measured: this build has no energy meter");
-            return Err(hint(error, "--max-macs and --max-latency-ms bound what energy follows"));
-        }
+        let mut meter = self.meter()?;
         let bundle = Bundle::open(&self.bundle)?;
         let data = self.input.open(bundle.manifest())?;
         let prepared = PreparedBundle::open(bundle, &self.backend, self.cache.as_deref(), Device::default())?;
-        let (file, recording) = self.calibrate(&prepared, data.as_ref())?;
+        let (file, recording) = self.calibrate(&prepared, data.as_ref(), meter.as_deref_mut())?;
         if let Some(folder) = self.output.parent().filter(|folder| folder.ends_with("policies")) {
             std::fs::create_dir_all(folder)?;
         }
@@ -120,6 +125,7 @@ impl Calibrate {
         &self,
         prepared: &PreparedBundle,
         data: &dyn Dataset,
+        meter: Option<&mut (dyn Meter + 'static)>,
     ) -> anyhow::Result<(PolicyFile, Recording)> {
         let pipeline = &prepared.pipeline;
         let whole = provenance::digest(&self.input.input, prepared.bundle.manifest())?;
@@ -141,10 +147,23 @@ impl Calibrate {
             None => Family::Patience,
         };
         let (macs, recording) = (prepared.macs(), recording?);
-        let costs = Costs { macs: &macs, latency_s: latency.as_deref(), energy_j: None };
+        let energy = match meter {
+            Some(meter) => Some(self.windows.exits(&self.meter.host(), meter, pipeline, data)?),
+            None => None,
+        };
+        let costs = Costs { macs: &macs, latency_s: latency.as_deref(), energy_j: energy.as_deref() };
         let demand = Demand { constraint, family, fallback: self.fallback.into() };
         let file = calibrate(&recording, &demand, &costs).map_err(explain)?;
         Ok((file, recording))
+    }
+
+    /// The meter, for a budget of energy.
+    fn meter(&self) -> anyhow::Result<Option<Box<dyn Meter>>> {
+        if self.budget.max_energy_mj.is_none() {
+            return Ok(None);
+        }
+        let advice = "--max-macs and --max-latency-ms bound what energy follows; `offramp meter list` tells what there is";
+        self.meter.open(&MeterChoice::Auto)?.map(Some).map_err(|reason| hint(reason, advice))
     }
 
     /// Calibrated on the images it is judged by, a policy proves nothing.

@@ -12,6 +12,7 @@ use offramp_models::partial::Partial;
 use offramp_models::zoo;
 use offramp_runtime::calibrate::{Costs, Demand, Family, calibrate};
 use offramp_runtime::confidence::Measure;
+use offramp_runtime::meter::NotMeasured;
 use offramp_runtime::pass::{self, PassOptions};
 use offramp_runtime::policy::{Constraint, Fallback, PolicyFile, PolicySpec};
 use offramp_runtime::prepare::PrepareOptions;
@@ -24,7 +25,7 @@ use crate::output;
 use crate::policies::Chosen;
 use crate::prepared::PreparedBundle;
 use crate::status::Status;
-use crate::workload::{MeterChoice, Workload};
+use crate::workload::Workload;
 
 /// Split the shipped network, prove it, calibrate it, run it with and without early exit, and attack it
 #[derive(Args)]
@@ -140,5 +141,5 @@ fn run(workload: &Workload) -> anyhow::Result<Report> {
         anyhow::Ok(())
     });
     bar.finish_and_clear();
-    Ok(workload.report(tally?, MeterChoice::Auto))
+    Ok(workload.report(tally?, Err(NotMeasured::energy("the demonstration asks for no meter"))))
 }

@@ -6,13 +6,16 @@ use offramp_runtime::backend::ort::{self, OrtBackend, Provider};
 use offramp_runtime::backend::processor::Processor;
 use offramp_runtime::backend::tract::TractBackend;
 use offramp_runtime::backend::{Backend, GraphSource, Origin, RunnerOptions};
+use offramp_runtime::meter::source;
+use offramp_runtime::meter::state::BoardState;
 use serde_json::{Value, json};
 
+use super::meter;
 use crate::backends::{self, BackendFlags};
 use crate::output;
 use crate::status::Status;
 
-/// Say which backends and providers work on this machine, and where ONNX Runtime was found.
+/// Say which backends, providers and energy meters work on this machine, and why not more
 #[derive(Args)]
 #[command(
     after_help = "Example:\n  ORT_DYLIB_PATH=/opt/onnxruntime/lib/libonnxruntime.so offramp doctor --json"
@@ -57,6 +60,7 @@ impl Doctor {
         };
         backends.push(attempt("tract", &TractBackend::new()));
         let here = Processor::here();
+        let host = source::Host::here();
         let report = json!({
             "schema_version": 1,
             "offramp": env!("CARGO_PKG_VERSION"),
@@ -68,6 +72,9 @@ impl Doctor {
             "onnxruntime_needed": ort::needed_version(),
             "searched": places,
             "backends": backends,
+            "energy": meter::sources(&host),
+            "board": BoardState::read(&host),
+            "sensors": source::inventory(&host).into_iter().map(|(path, text)| json!([path, text])).collect::<Vec<_>>(),
         });
         if self.json {
             output::json(&report)?
@@ -141,6 +148,16 @@ fn tell(report: &Value) -> String {
     };
     if let Some(first) = ["ort:cuda", "ort:cpu", "tract"].into_iter().find(|name| works(name)) {
         lines.push(format!("auto         takes {first}"));
+    }
+    lines.push("energy".to_owned());
+    let sources = report["energy"].as_array().map(Vec::as_slice).unwrap_or_default();
+    lines.extend(sources.iter().map(meter::tell));
+    let known =
+        sources.iter().any(|source| source["auto"] == true && source["meter"]["total"]["domain"].is_string());
+    let sensors = report["sensors"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if !known && !sensors.is_empty() {
+        lines.push("no rule for a total of this board is known; please send in these lines with the board's name and release:".to_owned());
+        lines.extend(sensors.iter().map(|sensor| format!("{}:{}", text(&sensor[0]), text(&sensor[1]))));
     }
     lines.join("\n")
 }

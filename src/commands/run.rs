@@ -5,12 +5,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 use offramp_offload::client::Summary;
+use offramp_runtime::meter::{NotMeasured, Reading};
 use offramp_runtime::pass::{self, PassOptions};
 use offramp_runtime::pipeline::RanBy;
-use offramp_runtime::report::Report;
+use offramp_runtime::report::{Report, Tally};
 use serde::Serialize;
 
 use crate::backends::Threads;
+use crate::meters::MeterChoice;
 use crate::offload::{OffloadFlags, Offloading, Plan};
 use crate::status::{Status, usage};
 use crate::trace::TraceFile;
@@ -56,6 +58,9 @@ struct Detailed<'a> {
     segments: Vec<RanBy>,
     #[serde(flatten)]
     offload: Option<Summary>,
+    /// Energy of the whole run, reading the pictures included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    energy: Option<Reading>,
 }
 
 impl Run {
@@ -71,19 +76,32 @@ impl Run {
             .open(bundle, Device { offload: plan.as_ref().and_then(Plan::wire), scale: None })?;
         let connect = |plan: Plan| plan.connect(&workload.prepared, &self.workload.backend);
         let mut offloading = plan.map(connect).transpose()?;
-        let report = self.pass(&workload, offloading.as_mut())?;
+        let mut meter = self.workload.meter.open(&MeterChoice::Auto)?;
+        if let Ok(meter) = &mut meter {
+            meter.start()?;
+        }
+        let tally = self.pass(&workload, offloading.as_mut())?;
+        let energy = match meter {
+            Ok(mut meter) => Ok(meter.stop()?),
+            Err(reason) => Err(reason),
+        };
+        let joules = energy.as_ref().map_err(NotMeasured::clone).and_then(|reading| reading.energy.clone());
+        let report = workload.report(tally, joules);
+        let energy = energy.ok();
         let offload = offloading.map(Offloading::finish);
         if self.json {
             let (threads, segments) = (workload.prepared.threads, workload.prepared.ran_by());
-            output::json(&Detailed { report: &report, threads, segments, offload })?
+            output::json(&Detailed { report: &report, threads, segments, offload, energy })?
         } else {
             let peers = offload.map(|summary| summary.table()).unwrap_or_default();
-            output::text(format!("{}{peers}", report.table()).trim_end())?
+            let flags =
+                energy.iter().flat_map(|reading| &reading.flags).map(|flag| format!("energy: {flag}\n"));
+            output::text(format!("{}{}{peers}", report.table(), flags.collect::<String>()).trim_end())?
         }
         Ok(Status::Done)
     }
 
-    fn pass(&self, workload: &Workload, offloading: Option<&mut Offloading>) -> anyhow::Result<Report> {
+    fn pass(&self, workload: &Workload, offloading: Option<&mut Offloading>) -> anyhow::Result<Tally> {
         let Workload { prepared, chosen, data } = workload;
         let options = PassOptions { batch: self.batch, rate_hz: self.rate };
         let mut trace = self.trace.as_deref().map(TraceFile::create).transpose()?;
@@ -102,6 +120,6 @@ impl Run {
         bar.finish_and_clear();
         let tally = tally?;
         trace.map_or(Ok(()), TraceFile::finish)?;
-        Ok(workload.report(tally, self.workload.meter))
+        Ok(tally)
     }
 }

@@ -49,9 +49,6 @@ pub struct OffloadTrials {
     /// Emulate devices so many times slower than this one
     #[arg(long, value_name = "X,..", value_delimiter = ',', value_parser = quantities::scale, requires = "offload")]
     device_scale: Vec<Scale>,
-    /// Write what came out to DIR/offload.json, for `offramp report`
-    #[arg(short, long, value_name = "DIR", requires = "offload")]
-    output: Option<PathBuf>,
     #[command(flatten)]
     sending: SendingFlags,
 }
@@ -83,6 +80,8 @@ pub struct Plan<'a> {
     pub against: Option<&'a DataRef>,
     pub blocks: u16,
     pub turn: usize,
+    /// Where `offload.json` goes.
+    pub output: Option<&'a Path>,
     pub json: bool,
 }
 
@@ -131,7 +130,7 @@ impl OffloadTrials {
         let other = other.transpose()?;
         let mut experiment = self.experiment(plan, &workload, reached.name.clone())?;
         // A folder that cannot be written is told before anything is measured.
-        self.keep(&experiment)?;
+        Self::keep(plan.output, &experiment)?;
         let protocol = Protocol {
             warm_up: WarmUp { window: 10, tolerance: 0.1, most: 40 },
             blocks: plan.blocks.into(),
@@ -181,7 +180,7 @@ impl OffloadTrials {
                     }
                     experiment.cells.push(cell);
                 }
-                self.keep(&experiment)?;
+                Self::keep(plan.output, &experiment)?;
             }
             let Some(scale) = scales.next() else { break };
             device.scale = Some(*scale);
@@ -191,15 +190,15 @@ impl OffloadTrials {
         bar.finish_and_clear();
         if plan.json {
             output::json(&experiment)?;
-        } else if let Some(folder) = &self.output {
+        } else if let Some(folder) = plan.output {
             output::note(format!("`offramp report {} -o FILE.html` shows it", folder.display()));
         }
         Ok(Status::Done)
     }
 
     /// What is written once a cell is done, so that a stopped experiment leaves what it has.
-    fn keep(&self, experiment: &Experiment) -> anyhow::Result<()> {
-        let Some(folder) = &self.output else { return Ok(()) };
+    fn keep(folder: Option<&Path>, experiment: &Experiment) -> anyhow::Result<()> {
+        let Some(folder) = folder else { return Ok(()) };
         experiment.write(folder).with_context(|| format!("cannot write into {}", folder.display()))?;
         Ok(())
     }

@@ -1,0 +1,133 @@
+//! How energy is measured: windows in turns, shown as they come.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use offramp_models::dataset::Dataset;
+use offramp_runtime::bench::energy::Exits;
+use offramp_runtime::bench::{Subject, SubjectError};
+use offramp_runtime::meter::protocol::{Event, Load, Plan, Session, SystemClock, measure};
+use offramp_runtime::meter::source::Host;
+use offramp_runtime::meter::state::BoardState;
+use offramp_runtime::meter::{Joules, Meter};
+use offramp_runtime::pipeline::Pipeline;
+use offramp_runtime::policy::PolicySpec;
+
+use crate::status::hint;
+use crate::{output, quantities};
+
+/// How long, and how often.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Energy")]
+pub struct WindowFlags {
+    /// Windows of everything that is measured [default: 10]
+    #[arg(long, value_name = "N", requires = "meter")]
+    windows: Option<NonZeroU32>,
+    /// Seconds of a window; one shorter than 10 s, 20 time constants and 200 new values of the sensor is flagged [default: the
+    /// longest of these]
+    #[arg(long, value_name = "S", requires = "meter", value_parser = quantities::seconds)]
+    window: Option<Duration>,
+}
+
+/// Keys the mixtures of exits.
+const SEED: u64 = 0;
+
+impl WindowFlags {
+    /// Measures `loads` in turns and shows how far it is.
+    ///
+    /// # Errors
+    /// When the meter or a load fails.
+    pub fn measure(
+        &self,
+        host: &Host,
+        meter: &mut dyn Meter,
+        loads: &mut [&mut dyn Load],
+    ) -> anyhow::Result<Session> {
+        let plan = Plan::by_rule(meter.description());
+        let plan = self.windows.map_or(plan, |windows| plan.with_windows(windows.get()));
+        let plan = self.window.map_or(plan, |window| plan.with_window(window));
+        output::note(format!(
+            "energy: {} windows of {:.1} s for each of {} loads, about {:.1} min",
+            plan.windows,
+            plan.window.as_secs_f64(),
+            loads.len(),
+            plan.duration(loads.len()).as_secs_f64() / 60.0
+        ));
+        let bar = output::progress(u64::from(plan.windows) * loads.len() as u64, "energy");
+        let mut board = || BoardState::read(host);
+        let session = measure(&plan, meter, &SystemClock::default(), &mut board, loads, &mut |event| {
+            bar.set_message(match event {
+                Event::Calibrating => "meter's cost",
+                Event::WarmingUp(_) => "warming up",
+                Event::Idling => "idle",
+                _ => "energy",
+            });
+            if let Event::Measuring { done, .. } = event {
+                bar.set_position(done as u64);
+            }
+        });
+        bar.finish_and_clear();
+        Ok(session?)
+    }
+
+    /// Joules of an image by the exit where it stops, net of idling.
+    ///
+    /// # Errors
+    /// As [`WindowFlags::measure`], and when an exit has no window that counts.
+    pub fn exits(
+        &self,
+        host: &Host,
+        meter: &mut dyn Meter,
+        pipeline: &Pipeline,
+        data: &dyn Dataset,
+    ) -> anyhow::Result<Vec<f64>> {
+        let exits = pipeline.exits().len();
+        with_exits(pipeline, data, |forced| {
+            let mut loads = forced.loads();
+            loads.truncate(exits);
+            let mut loads: Vec<&mut dyn Load> = loads.iter_mut().map(|load| load as &mut dyn Load).collect();
+            let session = self.measure(host, meter, &mut loads)?;
+            let summaries = session.summaries();
+            let net = summaries.iter().map(|summary| {
+                let none = || format!("no window of {} counts, or no idle one", summary.load);
+                summary.net.map(|net| net.mean).with_context(none)
+            });
+            let net = net.collect::<anyhow::Result<Vec<_>>>()?;
+            let last = net.last().copied().zip(summaries.last().and_then(|last| last.net_interval));
+            match last {
+                Some((mean, half)) if mean <= half.0 => {
+                    let mean = Joules(mean);
+                    let told = format!(
+                        "an image costs {mean} +- {half} net: the meter cannot tell that from nothing"
+                    );
+                    Err(hint(
+                        anyhow::anyhow!(told),
+                        "longer windows (--window), or a meter of the board alone",
+                    ))
+                }
+                _ => Ok(net),
+            }
+        })
+    }
+}
+
+/// Gives `each` one subject per exit of `pipeline`, each of which stops nowhere else.
+///
+/// # Errors
+/// When segments cannot be wired, and those of `each`.
+pub fn with_exits<T>(
+    pipeline: &Pipeline,
+    data: &dyn Dataset,
+    each: impl FnOnce(&Exits<'_, SubjectError>) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let exits = pipeline.exits().len();
+    let policies =
+        (0..exits).map(|exit| PolicySpec::fixed(exit).fit(exits)).collect::<Result<Vec<_>, _>>()?;
+    let subjects = policies
+        .iter()
+        .enumerate()
+        .map(|(exit, policy)| Subject::segments(format!("exit {exit}"), pipeline, policy.as_ref(), data));
+    each(&Exits::new(subjects.collect::<Result<_, _>>()?, SEED))
+}
