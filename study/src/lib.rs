@@ -6,6 +6,7 @@
 
 pub mod adversarial;
 pub mod attack;
+pub mod bench;
 pub mod campaign;
 pub mod corruption;
 pub mod findings;

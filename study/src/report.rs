@@ -19,10 +19,11 @@ use std::path::{Path, PathBuf};
 
 use offramp_models::partial::write_whole;
 use offramp_offload::experiment;
+use offramp_runtime::bench::record;
 
-use crate::offload;
 use crate::plot::PlotError;
 use crate::plot::text::legal;
+use crate::{bench, offload};
 
 pub use check::Fault;
 pub(crate) use stored::versioned;
@@ -92,7 +93,7 @@ pub struct Written {
 }
 
 impl Study {
-    /// Reads the study in `folder`, or the offload experiment where there is no study.
+    /// Reads the study in `folder`, or the offload experiment or the bench where there is no study.
     ///
     /// # Errors
     /// Whatever [`Stored::read`] says.
@@ -101,6 +102,7 @@ impl Study {
             Err(StoredError::Missing { .. }) if folder.join(experiment::FILE).exists() => {
                 offload::read(folder)?
             }
+            Err(StoredError::Missing { .. }) if folder.join(record::FILE).exists() => bench::read(folder)?,
             read => read?,
         };
         Ok(Self { folder: folder.display().to_string(), stored })

@@ -116,7 +116,7 @@ fn a_pair_of_inputs_has_joules_latency_exits_and_a_verdict_and_becomes_a_page() 
     assert_ne!(energy["pairs"][0]["verdict"], "different");
     assert_eq!(energy["exits"]["exits"].as_array().unwrap().len(), 6);
     let flags = energy["windows"][0]["flags"].to_string();
-    assert!(flags.contains("shorter than the 10.000 s"), "{flags}");
+    assert!(flags.contains("shorter than the 10.0 s"), "{flags}");
 
     let page = folder.path().join("page.html");
     json(&["report", text(&results), "-o", text(&page), "--json"]);

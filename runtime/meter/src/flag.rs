@@ -72,9 +72,8 @@ impl Flag {
     pub fn cause(&self) -> String {
         match self {
             Self::ShortWindow { window_s, needed_s } => {
-                format!(
-                    "the window of {window_s:.3} s is shorter than the {needed_s:.3} s that this sensor needs"
-                )
+                let (window, needed) = (round(*window_s), round(*needed_s));
+                format!("the window of {window} s is shorter than the {needed} s that this sensor needs")
             }
             Self::UnknownTimeConstant => "the sensor does not tell how long it averages".to_owned(),
             Self::Wrapped { rail, times } => format!("the counter of {rail} went round {times} times"),
@@ -111,6 +110,11 @@ impl fmt::Display for Flag {
     }
 }
 
+/// As many digits as windows of one plan have in common.
+fn round(seconds: f64) -> String {
+    if seconds >= 1.0 { format!("{seconds:.1}") } else { format!("{seconds:.2}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,7 +135,7 @@ mod tests {
         ];
         let shown: Vec<_> = flags.iter().map(Flag::to_string).collect();
         insta::assert_snapshot!(shown.join("\n"), @r"
-        the window of 2.000 s is shorter than the 68.000 s that this sensor needs; measure longer, or read it as a trend
+        the window of 2.0 s is shorter than the 68.0 s that this sensor needs; measure longer, or read it as a trend
         the sensor does not tell how long it averages; keep the load steady for seconds before and during a window
         the counter of VDD_IN went round 1 times; the wrap was counted, nothing is lost
         VDD_IN lost 12 of 1000 samples; see which file fails, or sample less often

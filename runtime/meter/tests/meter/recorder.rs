@@ -230,7 +230,7 @@ fn a_window_shorter_than_the_sensor_needs_is_flagged() {
     let samples: Vec<_> = (0..=2000).map(|step| (step * 10, value(1_000_000))).collect();
     let reading = read(slow, &samples, (0, 20_000));
     let flag = &reading.flags[0];
-    insta::assert_snapshot!(flag, @"the window of 20.000 s is shorter than the 67.580 s that this sensor needs; measure longer, or read it as a trend");
+    insta::assert_snapshot!(flag, @"the window of 20.0 s is shorter than the 67.6 s that this sensor needs; measure longer, or read it as a trend");
 }
 
 #[test]
