@@ -2,13 +2,11 @@
 
 mod bootstrap;
 mod reservoir;
-mod student;
 
 use serde::{Deserialize, Serialize};
 
 pub use bootstrap::{Bootstrap, Interval, median_interval, ratio_of_means, ratio_of_medians};
 pub use reservoir::Reservoir;
-pub use student::{Mean, mean_interval};
 
 /// Latency of many images, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -4,20 +4,21 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use offramp_offload::experiment;
+use offramp_runtime::bench::record;
 use offramp_study::report::{self, StoredError, Study};
 use serde_json::json;
 
 use crate::output;
 use crate::status::{Status, hint};
 
-/// Show what studies found in one HTML file that needs no network
+/// Show what studies and benches found in one HTML file that needs no network
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  offramp study shapes.toml -o runs/shapes && offramp report runs/shapes -o shapes.html\n  \
                         offramp report runs/desk runs/jetson -o both.html"
 )]
 pub struct Report {
-    /// Folders of finished studies; those of the same networks and data stand side by side
+    /// Folders of finished studies, or of `bench -o`; those of the same networks and data stand side by side
     #[arg(value_name = "DIR", required = true)]
     folders: Vec<PathBuf>,
     /// The file to write
@@ -57,11 +58,11 @@ impl Report {
 }
 
 fn advise(error: StoredError) -> anyhow::Error {
-    const AGAIN: &str = "run `offramp bench .. --offload .. -o DIR` of this version again";
-    let is_experiment = |path: &Path| path.ends_with(experiment::FILE);
+    const AGAIN: &str = "run `offramp bench .. -o DIR` of this version again";
+    let of_bench = |path: &Path| path.ends_with(experiment::FILE) || path.ends_with(record::FILE);
     let advice = match &error {
         StoredError::Missing { .. } => {
-            "`offramp study CONFIG.toml -o DIR` makes a study, and goes on with one that was stopped; `offramp bench .. --offload .. -o DIR` makes \
+            "`offramp study CONFIG.toml -o DIR` makes a study, and goes on with one that was stopped; `offramp bench .. -o DIR` keeps a bench or \
              an offload experiment"
         }
         StoredError::Impossible { .. } => AGAIN,
@@ -69,7 +70,7 @@ fn advise(error: StoredError) -> anyhow::Error {
         | StoredError::Form { path, .. }
         | StoredError::Version { path, .. }
         | StoredError::Fault { path, .. }
-            if is_experiment(path) =>
+            if of_bench(path) =>
         {
             AGAIN
         }

@@ -352,7 +352,10 @@ fn efficacy_by_latency_needs_measured_seconds_and_by_energy_a_meter() {
     let comparison = compared(&policy, [&benign, &adversarial]);
     let table = efficacy::table(std::slice::from_ref(&comparison));
     assert_eq!(why(&table, 0, "latency_efficacy_benign"), "latency by exit was not measured");
-    assert_eq!(why(&table, 0, "energy_efficacy_benign"), "no energy meter in this build");
+    assert_eq!(
+        why(&table, 0, "energy_efficacy_benign"),
+        "a study measures no energy: `offramp bench --meter` does"
+    );
     assert_eq!(["normalised_benign", "normalised_adversarial"].map(|c| number(&table, 0, c)), [0.5, 0.0]);
     let timed = |seconds: &[f64]| {
         let costs = Costs { seconds: Some(seconds), ..comparison.given().costs };
@@ -516,7 +519,7 @@ fn latency_stands_beside_the_ratio_to_benign_images_and_energy_is_not_measured()
     assert_eq!([0, 1].map(|row| number(&table, row, "median_s")), [0.002, 0.003]);
     assert_eq!(number(&table, 1, "ratio"), 1.5);
     assert_eq!(why(&table, 0, "ratio"), "the others are measured against it");
-    assert_eq!(why(&table, 1, "energy_j"), "no energy meter in this build");
+    assert_eq!(why(&table, 1, "energy_j"), "a study measures no energy: `offramp bench --meter` does");
 }
 
 /// Tables are as wide as their columns, names are file names, nothing is not a number.

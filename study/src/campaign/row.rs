@@ -124,5 +124,5 @@ impl Measured {
 
 /// Why there are no joules.
 pub(super) fn no_meter() -> NotMeasured {
-    NotMeasured::new("energy_j", "this build has no energy meter")
+    NotMeasured::new("energy_j", "a study measures no energy: `offramp bench --meter` does")
 }

@@ -10,7 +10,7 @@ pub(super) const NO_IMAGES: &str = "no images";
 pub(super) const NO_LABELS: &str = "no labels";
 pub(super) const NO_EARLY_EXIT: &str = "no early exit";
 pub(super) const NO_MACS: &str = "no images or no MACs";
-pub(super) const NO_METER: &str = "no energy meter in this build";
+pub(super) const NO_METER: &str = "a study measures no energy: `offramp bench --meter` does";
 
 pub(crate) fn column(name: &str, head: &str, format: Format) -> Column {
     Column { name: name.to_owned(), head: head.to_owned(), format, measured: false }
