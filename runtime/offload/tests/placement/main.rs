@@ -174,7 +174,8 @@ fn while_images_stay_few_copies_are_sent() {
     let run = auto(&world, 1000);
     assert_eq!(run.sent.iter().flatten().count(), 0);
     let seconds = run.latencies.iter().sum::<f64>();
-    let most = (1000 / 8).min((seconds / 0.05) as usize) + 5;
+    // Sending takes more than eight times as long as staying: an eighth as often as otherwise.
+    let most = (seconds / 0.4) as usize + 5;
     assert!((1..=most).contains(&run.probes), "{} probes in {seconds:.1} s", run.probes);
 }
 

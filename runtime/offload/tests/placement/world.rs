@@ -131,7 +131,7 @@ impl World {
                         let took = Duration::from_secs_f64(answer - sent);
                         (answer, End::Answer { bytes: 100, took, server: self.tells.then_some(spent) })
                     } else {
-                        let at = since + self.deadline;
+                        let at = (since + self.deadline).max(sent);
                         (at, End::Unanswered { after: Duration::from_secs_f64(at - sent) })
                     };
                     let message =

@@ -9,7 +9,8 @@ use super::plan::{Outlook, Plan};
 pub struct Curiosity {
     /// While images stay, one in so many is also sent.
     pub probe_every: usize,
-    /// Nor is one sent sooner than so long after the last.
+    /// Nor is one sent sooner than so long after the last; up to eight times as long where sending takes that many times as long as
+    /// staying: what is far from paying is asked about seldom, by a fleet too.
     pub probe_pause: Duration,
     /// Which share of the expected time may be spent on ways that are not expected to be the best.
     pub share: f64,
@@ -20,6 +21,9 @@ impl Default for Curiosity {
         Self { probe_every: 8, probe_pause: Duration::from_millis(50), share: 0.02 }
     }
 }
+
+/// From here on distance makes no difference: a link that gets better must be seen.
+const FARTHEST: f64 = 8.0;
 
 /// No more is saved up than this many images bring.
 const SAVED: f64 = 64.0;
@@ -98,7 +102,8 @@ impl Explorer {
             return false;
         }
         let Curiosity { probe_every, probe_pause, .. } = self.bounds;
-        let paused = self.probed.is_some_and(|at| now.saturating_duration_since(at) < probe_pause);
+        let pause = probe_pause.mul_f64(plan.distance().clamp(1.0, FARTHEST));
+        let paused = self.probed.is_some_and(|at| now.saturating_duration_since(at) < pause);
         let due = !paused && (in_doubt || self.unprobed >= probe_every);
         // Where images do not get to the best cut for it, any will do.
         let here = plan.is_nearest_here() || self.unprobed >= 2 * probe_every;

@@ -44,6 +44,11 @@ impl Plan {
         stay(&self.alone) - stay(&self.sober)
     }
 
+    /// How many times as long as staying sending would take, at the cut where it is nearest to paying, in hope.
+    pub(super) fn distance(&self) -> f64 {
+        self.hope.iter().map(Outlook::ratio).fold(f64::INFINITY, f64::min)
+    }
+
     /// Whether sending is nearer to paying here than at all later cuts where it does not pay anyway: in hope, and where that
     /// makes no difference, as expected.
     pub(super) fn is_nearest_here(&self) -> bool {
