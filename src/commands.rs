@@ -3,6 +3,7 @@
 #[cfg(feature = "full")]
 mod attack;
 mod bench;
+mod board;
 mod calibrate;
 mod completions;
 #[cfg(feature = "full")]
@@ -61,6 +62,8 @@ pub enum Command {
     Data(data::Data),
     #[command(subcommand)]
     Meter(meter::Meters),
+    #[command(subcommand)]
+    Board(board::Board),
     Doctor(doctor::Doctor),
     #[cfg(feature = "full")]
     Demo(demo::Demo),
@@ -97,6 +100,7 @@ impl Command {
             Self::Report(command) => command.run(),
             Self::Data(command) => command.run(),
             Self::Meter(command) => command.run(),
+            Self::Board(command) => command.run(),
             Self::Doctor(command) => command.run(),
             #[cfg(feature = "full")]
             Self::Demo(command) => command.run(),

@@ -4,6 +4,7 @@ use std::io;
 
 #[cfg(feature = "full")]
 use offramp_exporter::ExportError;
+use offramp_firmware_host::{PortError, RecorderError};
 use offramp_models::BundleError;
 use offramp_models::dataset::DataError;
 use offramp_offload::client::ConfigError;
@@ -142,6 +143,9 @@ fn find_hint(error: &anyhow::Error) -> Option<String> {
     if let Some(error) = error.downcast_ref::<ServeError>() {
         return serve_hint(error).map(str::to_owned);
     }
+    if let Some(remedy) = error.chain().find_map(|cause| port_error(cause)?.remedy()) {
+        return Some(format!("{remedy}; `offramp board list` lists the ports"));
+    }
     if let Some(error) = error.chain().find_map(|cause| cause.downcast_ref::<MeterError>()) {
         return Some(
             error.remedy().unwrap_or("`offramp meter list` tells what there is, and why not more").to_owned(),
@@ -186,6 +190,14 @@ fn serve_hint(error: &ServeError) -> Option<&'static str> {
         ServeError::Model { .. } => "try another --backend",
         _ => return None,
     })
+}
+
+/// What is wrong with a serial port; a recorder passes it on as its own.
+fn port_error<'e>(cause: &'e (dyn std::error::Error + 'static)) -> Option<&'e PortError> {
+    match cause.downcast_ref::<RecorderError>() {
+        Some(RecorderError::Port(error)) => Some(error),
+        _ => cause.downcast_ref(),
+    }
 }
 
 /// The engine's error in a chain; transparent wrappers hide it from [`std::error::Error::source`].

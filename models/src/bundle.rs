@@ -1,5 +1,6 @@
 //! A bundle on disk: the manifest, and files whose digests were checked.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -100,6 +101,18 @@ impl Bundle {
         let data = data.map(|data| (data.file.as_str(), data.sha256));
         let extras = self.manifest.extras.iter().map(|extra| (extra.file.as_str(), extra.sha256));
         self.compare(segments.chain(data).chain(extras))
+    }
+
+    /// Every file that the manifest names, relative to the folder, each once.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        let segments = self.manifest.segments.iter();
+        let segments = segments.flat_map(|segment| {
+            let data = segment.data.iter().map(|data| data.file.as_str());
+            std::iter::once(segment.file.as_str()).chain(data)
+        });
+        let files: BTreeSet<&str> =
+            segments.chain(self.manifest.extras.iter().map(|extra| extra.file.as_str())).collect();
+        files.into_iter()
     }
 
     /// The bundle's tails, all of whose files are compared with their digests; no other file is looked at.

@@ -98,6 +98,12 @@ impl<'a> Executor<'a> {
         Ok(batch.lanes[0].outcome(index))
     }
 
+    /// The logits, one per class, of the last exit that the last run computed here for its first image: of a single image that was not
+    /// sent, those of the exit where it stopped.
+    pub fn last_logits(&self) -> &[f32] {
+        self.logits.get(..self.pipeline.classes()).unwrap_or_default()
+    }
+
     /// Runs every segment once on `images`, 1 to a batch of them, whatever the policy says, and then every cut with one
     /// image chosen: what engines build or touch on the first run, and on the first compaction, is then not timed.
     ///

@@ -91,9 +91,7 @@ impl PortError {
             Self::Several { found, .. } => {
                 found.first().map(|path| format!("name one of them, as with {}", path.display()))
             }
-            Self::Missing { .. } | Self::NoneFound { .. } => {
-                Some("plug it in, or list what there is".to_owned())
-            }
+            Self::Missing { .. } | Self::NoneFound { .. } => Some("plug it in".to_owned()),
             _ => None,
         }
     }

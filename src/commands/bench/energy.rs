@@ -159,7 +159,7 @@ pub fn tell(found: &Energy) -> String {
         ));
     }
     if let Some(exits) = &found.exits {
-        lines.extend(exits.exits.iter().map(|exit| tell_exit(exit)));
+        lines.extend(exits.exits.iter().map(tell_exit));
         if let Some(why) = &exits.not_fitted {
             lines.push(format!("  mixtures: {why}"));
         }

@@ -1,0 +1,171 @@
+//! `offramp board meter`: the energy of a while, or of a command.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use offramp_firmware_host::csv::{CsvMeter, Layout};
+use offramp_firmware_host::{EdgeSource, Edges, Measurement, Recorder, Settings};
+use offramp_runtime::meter::{Joules, Meter as _, Reading, Watts};
+use serde_json::json;
+
+use super::PORT;
+use crate::ports::PortFlag;
+use crate::status::Status;
+use crate::{output, quantities};
+
+/// Measure the energy of some seconds, or of a command, with a meter on a serial line
+#[derive(Args)]
+#[command(after_help = "Examples:\n  offramp board meter /dev/ttyACM0 --seconds 10\n  \
+                        offramp board meter 0483:5740 -- ./my-benchmark --once\n  \
+                        offramp board meter /dev/ttyUSB0@115200 --csv time_ms,V,mA --seconds 5")]
+pub struct Meter {
+    /// The port (--help tells what it may be)
+    #[arg(value_name = "PORT[@BAUD]", long_help = PORT)]
+    port: PortFlag,
+    /// How long
+    #[arg(long, value_name = "S", default_value = "10", value_parser = quantities::seconds)]
+    seconds: Duration,
+    /// The meter prints lines; their fields, unless a header names them
+    #[arg(long, value_name = "FIELD,..", num_args = 0..=1)]
+    csv: Option<Option<Layout>>,
+    /// What the ends of the window are taken from
+    #[arg(long, value_enum, default_value = "best", conflicts_with = "csv")]
+    edges: Ends,
+    /// Samples per second; the device's own number without
+    #[arg(long, value_name = "HZ", value_parser = quantities::rate, conflicts_with = "csv")]
+    rate: Option<f64>,
+    /// Print one JSON object; what COMMAND prints goes to stderr
+    #[arg(long)]
+    json: bool,
+    /// Measure while this runs; its status is ours
+    #[arg(last = true, value_name = "COMMAND", conflicts_with = "seconds")]
+    command: Vec<String>,
+}
+
+/// Ends of a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Ends {
+    /// The wire where it had edges, else marks or clocks, whichever is surer
+    Best,
+    /// Edges of a wire that the device sees
+    Line,
+    /// Marks over the serial line
+    Serial,
+    /// The aligned clocks
+    Clock,
+}
+
+impl From<Ends> for Edges {
+    fn from(ends: Ends) -> Self {
+        match ends {
+            Ends::Best => Self::Best,
+            Ends::Line => Self::Line,
+            Ends::Serial => Self::Serial,
+            Ends::Clock => Self::Clock,
+        }
+    }
+}
+
+impl Meter {
+    pub fn run(self) -> anyhow::Result<Status> {
+        if let Some(layout) = &self.csv {
+            let mut meter = CsvMeter::open(self.port.connect(), layout.clone())?;
+            // The first lines tell how often they come.
+            std::thread::sleep(Duration::from_millis(300));
+            meter.start()?;
+            let status = self.load()?;
+            let reading = meter.stop()?;
+            self.print_lines(&reading)?;
+            return Ok(status);
+        }
+        let rate_millihz =
+            self.rate.map_or(0, |hz| (hz * 1e3).round().clamp(1.0, f64::from(u32::MAX)) as u32);
+        let settings = Settings { edges: self.edges.into(), rate_millihz, ..Settings::default() };
+        let recorder = Recorder::open(self.port.connect(), settings)?;
+        let window = recorder.begin();
+        let status = self.load()?;
+        let found = recorder.end(window)?;
+        self.print(&found)?;
+        Ok(status)
+    }
+
+    /// What is measured.
+    fn load(&self) -> anyhow::Result<Status> {
+        let Some((program, arguments)) = self.command.split_first() else {
+            let bar = output::spinner("measuring");
+            std::thread::sleep(self.seconds);
+            bar.finish_and_clear();
+            return Ok(Status::Done);
+        };
+        let mut command = Command::new(program);
+        command.args(arguments);
+        if self.json {
+            command.stdout(Stdio::from(std::io::stderr()));
+        }
+        let status = command.status().with_context(|| format!("cannot run {program}"))?;
+        if !status.success() {
+            output::note(format!(
+                "note: {program} ended with {status}; its energy was measured all the same"
+            ));
+        }
+        Ok(if status.success() { Status::Done } else { Status::Failed })
+    }
+
+    fn print(&self, found: &Measurement) -> anyhow::Result<()> {
+        let power = found.energy_j / (found.window_s - found.missing_s).max(f64::MIN_POSITIVE);
+        if self.json {
+            return output::json(&json!({"schema_version": 1, "measured": found, "mean_w": power}));
+        }
+        let ends = match found.edges {
+            EdgeSource::Line => "edges of the wire",
+            EdgeSource::Serial => "marks over the line",
+            EdgeSource::Clock => "the aligned clocks",
+        };
+        let mut lines = vec![
+            format!("{} in {:.6} s, mean {}", Joules(found.energy_j), found.window_s, Watts(power)),
+            format!(
+                "ends by {ends}, within {:.1} us, {}; a step of the sensor is {}; {} samples",
+                found.edge_error_s * 1e6,
+                Joules(found.edge_error_j),
+                Joules(found.step_j),
+                found.samples
+            ),
+        ];
+        if found.gaps > 0 {
+            lines.push(format!(
+                "{} gaps, {:.6} s without samples, not in the energy; the device's clock began {} times",
+                found.gaps, found.missing_s, found.epochs
+            ));
+        }
+        if let Some(clock) = found.alignment {
+            lines.push(format!(
+                "clocks: {:+.2} ppm (+- {:.2}), residual {:.1} us, worst {:.1} us, {} exchanges",
+                clock.skew_ppm,
+                clock.skew_error_ppm,
+                clock.residual_s * 1e6,
+                clock.worst_residual_s * 1e6,
+                clock.exchanges
+            ));
+        }
+        output::text(lines.join("\n"))
+    }
+
+    fn print_lines(&self, found: &Reading) -> anyhow::Result<()> {
+        if self.json {
+            return output::json(&json!({"schema_version": 1, "measured": found}));
+        }
+        let energy = match &found.energy {
+            Ok(energy) => format!(
+                "{energy}, mean {}",
+                Watts(energy.0 / found.window.as_secs_f64().max(f64::MIN_POSITIVE))
+            ),
+            Err(reason) => reason.to_string(),
+        };
+        let mut lines =
+            vec![format!("{energy}; {:.3} s, {} samples", found.window.as_secs_f64(), found.samples)];
+        lines.extend(found.flags.iter().map(ToString::to_string));
+        output::text(lines.join("\n"))
+    }
+}
