@@ -28,7 +28,7 @@ pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
 /// When stdout cannot be written.
 pub fn text(text: impl std::fmt::Display) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{text}").and_then(|()| out.flush()).context(STDOUT)
+    writeln!(out, "{}", plain(text)).and_then(|()| out.flush()).context(STDOUT)
 }
 
 /// Prints one JSON object on one line, for those who read lines while the command runs.
@@ -41,7 +41,20 @@ pub fn json_line(value: &impl Serialize) -> anyhow::Result<()> {
 
 /// Says something beside the data. What cannot be said is left unsaid: stderr may be a file on a full disk.
 pub fn note(text: impl std::fmt::Display) {
-    let _unsaid = writeln!(io::stderr(), "{text}");
+    let _unsaid = writeln!(io::stderr(), "{}", plain(text));
+}
+
+/// Text without orders to the terminal: what devices, peers and files call themselves is printed too.
+fn plain(text: impl std::fmt::Display) -> String {
+    let mut text = text.to_string();
+    if text.chars().any(is_order) {
+        text = text.chars().map(|one| if is_order(one) { '\u{fffd}' } else { one }).collect();
+    }
+    text
+}
+
+fn is_order(one: char) -> bool {
+    one.is_control() && one != '\n' && one != '\t'
 }
 
 /// A bar over `total` steps, drawn only on a terminal.
@@ -62,4 +75,14 @@ pub fn spinner(what: &'static str) -> ProgressBar {
     bar.set_message(what);
     bar.enable_steady_tick(Duration::from_millis(120));
     bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_printed_gives_the_terminal_no_orders() {
+        assert_eq!(plain("a\u{1b}[2Jb\r\u{7}c\n\td \u{fc}"), "a\u{fffd}[2Jb\u{fffd}\u{fffd}c\n\td \u{fc}");
+    }
 }

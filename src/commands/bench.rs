@@ -21,8 +21,9 @@ use self::energy::EnergyTrials;
 use self::offload::{OffloadTrials, Plan};
 use crate::backends::{BackendChoice, BackendFlags};
 use crate::input;
+use crate::meters::MeterChoice;
 use crate::prepared::PreparedBundle;
-use crate::status::Status;
+use crate::status::{Status, usage};
 use crate::workload::{Device, Workload, WorkloadFlags};
 use crate::{output, quantities};
 
@@ -79,6 +80,10 @@ struct Found {
 impl Bench {
     pub fn run(self) -> anyhow::Result<Status> {
         if self.offload.are_asked() {
+            if self.workload.meter.meter.as_ref().is_some_and(|meter| *meter != MeterChoice::None) {
+                let advice = "measure energy without --offload: windows of minutes and links that change do not go together";
+                return Err(usage("--meter does not go with --offload", advice));
+            }
             return self.offload.run(&Plan {
                 workload: &self.workload,
                 against: self.against.as_ref(),

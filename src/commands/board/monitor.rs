@@ -130,10 +130,7 @@ impl Monitor {
                         if self.json {
                             output::json_line(&json!({"t_s": t_s, "line": text}))?;
                         } else {
-                            // What a device says is no order to the terminal.
-                            let shown: String =
-                                text.chars().map(|one| if one.is_control() { '.' } else { one }).collect();
-                            output::text(format!("{t_s:9.3} s  {shown}"))?;
+                            output::text(format!("{t_s:9.3} s  {text}"))?;
                         }
                     }
                 }
