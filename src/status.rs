@@ -146,6 +146,11 @@ fn find_hint(error: &anyhow::Error) -> Option<String> {
     if let Some(remedy) = error.chain().find_map(|cause| port_error(cause)?.remedy()) {
         return Some(format!("{remedy}; `offramp board list` lists the ports"));
     }
+    if error.chain().any(|cause| matches!(cause.downcast_ref(), Some(RecorderError::Link { .. }))) {
+        let advice =
+            "`offramp board monitor PORT --lines` shows what it says; @BAUD behind the port is its speed";
+        return Some(advice.to_owned());
+    }
     if let Some(error) = error.chain().find_map(|cause| cause.downcast_ref::<MeterError>()) {
         return Some(
             error.remedy().unwrap_or("`offramp meter list` tells what there is, and why not more").to_owned(),

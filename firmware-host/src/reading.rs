@@ -7,9 +7,6 @@ use offramp_meter::{
     TotalRule, Watts,
 };
 
-/// A window shorter than so many sample periods says little.
-const SHORT: u32 = 10;
-
 /// A meter of one rail that is sampled every `period`.
 pub(crate) fn describe(source: &str, rail: String, origin: &str, period: Duration) -> Description {
     let mut rail = Rail::new(rail, origin, Quantity::Power);
@@ -44,7 +41,7 @@ impl Window {
             (time.as_secs_f64() / period.as_secs_f64().max(f64::MIN_POSITIVE)).round() as u64
         };
         let lost = if gaps { count(missing).max(1) } else { 0 };
-        let needed = period.saturating_mul(SHORT);
+        let needed = description.needed_window();
         let mut flags = Vec::new();
         if length < needed {
             flags.push(Flag::ShortWindow { window_s: length.as_secs_f64(), needed_s: needed.as_secs_f64() });

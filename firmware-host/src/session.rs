@@ -91,6 +91,9 @@ impl<S: Read + Write> Session<S> {
                 }
                 // What was said to another host is no answer to this one.
                 Err(LinkError::Silent { .. } | LinkError::Refused { .. }) if left > GREET_EVERY => {}
+                Err(LinkError::Silent { what, rejected, unread, .. }) => {
+                    return Err(LinkError::Silent { what, waited: begin.elapsed(), rejected, unread });
+                }
                 Err(error) => return Err(error),
             }
         }

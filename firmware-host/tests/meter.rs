@@ -295,10 +295,11 @@ fn the_runtimes_trait_is_served() {
     meter.start().unwrap();
     sleep(Duration::from_millis(200));
     let reading = meter.stop().unwrap();
-    assert!(
-        reading.domain.as_ref().unwrap().ends_with(": VDD_IN") && reading.flags.is_empty(),
-        "{reading:?}"
-    );
+    assert!(reading.domain.as_ref().unwrap().ends_with(": VDD_IN"), "{reading:?}");
+    // Nothing but that the rule asks for longer ones.
+    let only_short =
+        matches!(reading.flags.as_slice(), [Flag::ShortWindow { needed_s, .. }] if *needed_s == 10.0);
+    assert!(only_short, "{reading:?}");
     assert_eq!(reading.time_constant, Some(Duration::from_millis(1)));
     assert!((reading.resolution.unwrap().0 - 0.001 * reading.window.as_secs_f64()).abs() < 1e-6);
     meter.start().unwrap();

@@ -12,6 +12,9 @@ use crate::link::{LinkError, write_all};
 use crate::recorder::RecorderError;
 use crate::stream::is_early;
 
+/// Characters of a line that an error tells.
+const TOLD: usize = 80;
+
 /// How the host treats the device.
 #[derive(Clone, Copy, Debug)]
 pub struct HostSettings {
@@ -280,7 +283,7 @@ impl<S: Read + Write> Host<S> {
                 lines.push((line, at));
             }
             if begin.elapsed() >= patience {
-                let last = lines.pop().map(|(line, _)| line).unwrap_or_default();
+                let last = lines.pop().map(|(line, _)| line.chars().take(TOLD).collect()).unwrap_or_default();
                 return Err(TinyError::Silent { command: command.to_owned(), waited: begin.elapsed(), last });
             }
             self.read()?;

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::source::tree;
+
 /// Gives the value of every rail of a description, in its order.
 pub trait Probe: Send {
     /// Fills `row`, one entry per rail. A rail that fails does not keep the others from being read.
@@ -72,7 +74,7 @@ impl NumberFile {
     /// # Errors
     /// What the system says.
     pub fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned(), file: File::open(path)? })
+        Ok(Self { path: path.to_owned(), file: tree::open(path)? })
     }
 
     /// The path it was opened by.
@@ -88,7 +90,7 @@ impl NumberFile {
         let mut buffer = [0; 64];
         let length = match self.at_start(&mut buffer) {
             Ok(0) => {
-                self.file = File::open(&self.path).map_err(|error| Lost::of(&error))?;
+                self.file = tree::open(&self.path).map_err(|error| Lost::of(&error))?;
                 self.at_start(&mut buffer)
             }
             read => read,

@@ -4,12 +4,12 @@ use std::io::Read as _;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use offramp_firmware_host::{Recorder, RecorderError, Settings, Status as At};
+use offramp_firmware_host::{Recorder, Settings, Status as At};
 use serde_json::json;
 
 use super::PORT;
 use crate::ports::PortFlag;
-use crate::status::{Status, hint};
+use crate::status::Status;
 use crate::{output, quantities};
 
 /// Show what a meter says of itself, and once a second how its samples come
@@ -38,15 +38,7 @@ impl Monitor {
     }
 
     fn meter(&self) -> anyhow::Result<Status> {
-        let recorder = Recorder::open(self.port.connect(), Settings::default()).map_err(|error| {
-            let speaks_other = matches!(error, RecorderError::Link { .. });
-            let error = anyhow::Error::new(error);
-            if speaks_other {
-                hint(error, "--lines shows what it says; @BAUD behind the port is its speed")
-            } else {
-                error
-            }
-        })?;
+        let recorder = Recorder::open(self.port.connect(), Settings::default())?;
         if let Some(hello) = recorder.hello() {
             let channels: Vec<_> = hello.channels.iter().map(|channel| channel.label.to_string()).collect();
             let (name, serial) = (hello.name.to_string(), hello.serial.to_string());

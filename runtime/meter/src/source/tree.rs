@@ -1,11 +1,24 @@
 //! Small files in folders, as the kernel lays them out.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+
+/// Files that say more than this say nothing that is looked for.
+const LONGEST: u64 = 4096;
+
+/// Opens a file, and nothing else: a pipe that lies in a copy of the kernel's folders would be waited for.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    if fs::metadata(path)?.is_file() {
+        return File::open(path);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
+}
 
 /// The first line of a file without the space around it; `None` when it cannot be read or is empty.
 pub(crate) fn text(path: &Path) -> Option<String> {
-    let bytes = fs::read(path).ok()?;
+    let mut bytes = Vec::new();
+    open(path).ok()?.take(LONGEST).read_to_end(&mut bytes).ok()?;
     // A device tree ends its strings with a zero.
     let text = String::from_utf8_lossy(&bytes);
     let line = text.lines().next()?.trim_matches(|c: char| c == '\0' || c.is_whitespace());
@@ -59,6 +72,16 @@ mod tests {
         for other in ["min1_input", "in1_input_x", "in_input", "inx_input", "in+1_input"] {
             assert_eq!(index(other, "in", "_input"), None, "{other}");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_not_waited_for() {
+        // It would be read for ever, as a pipe would be waited for.
+        let endless = Path::new("/dev/zero");
+        assert_eq!((text(endless), open(endless).unwrap_err().kind()), (None, io::ErrorKind::InvalidInput));
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(text(folder.path()), None);
     }
 
     #[test]
