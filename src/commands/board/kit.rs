@@ -232,7 +232,7 @@ Copy this folder to a board with the `offramp` program, pin the board's power mo
 `OFFRAMP=/path/to/offramp`, `BACKEND=ort:cuda`, `METER=ina`, `WINDOWS=5` and `BOARD=name` in front of it change what is used. It goes on where it
 was stopped. Then bring `results/` back. With the results of several boards in one folder,
 
-    offramp report results/*/* -o boards.html
+    offramp report results/*/*/ -o boards.html
 
 shows them together. `results/BOARD/doctor.json` says what the board is.
 ";
