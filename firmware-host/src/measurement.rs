@@ -65,6 +65,15 @@ pub struct Measurement {
     pub alignment: Option<Alignment>,
 }
 
+impl Measurement {
+    /// Whether samples cover the window: nothing is missing but what is at the ends of any.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let period = (self.window_s - self.missing_s) / (self.samples.max(1) as f64);
+        self.gaps == 0 && self.missing_s <= 2.0 * period + self.edge_error_s
+    }
+}
+
 /// A moment of the host, and the mark that was sent for it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
@@ -102,6 +111,7 @@ pub(crate) struct Edge {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mark {
     pub(crate) token: u32,
+    /// Its place among those that are kept.
     pub(crate) epoch: usize,
     pub(crate) ticks: u64,
     pub(crate) back: f64,
@@ -120,11 +130,12 @@ impl State {
                 .is_some_and(|(wanted, last)| last >= wanted.time + wanted.error_s * epoch.clock.tick_hz())
     }
 
-    /// Keeps the past short, for while nobody measures.
-    pub(crate) fn forget(&mut self) {
+    /// Keeps the past short: what is needed by nobody, or by a window that begins now with the mark `kept`.
+    pub(crate) fn forget(&mut self, kept: Option<u32>) {
         let ended = self.epochs.len().saturating_sub(1);
         self.epochs.drain(..ended);
-        self.marks.clear();
+        self.marks.retain(|mark| kept == Some(mark.token) && mark.epoch >= ended);
+        self.marks.iter_mut().for_each(|mark| mark.epoch -= ended);
         if let Some(epoch) = self.epochs.last_mut()
             && let Some((first, last)) = epoch.series.extent()
         {

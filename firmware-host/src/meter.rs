@@ -79,15 +79,13 @@ impl Meter for SerialMeter {
             },
         })?;
         let period = self.recorder.period();
-        // A little is missing at both ends of any window; more than two periods is a gap.
-        let most = 2.0 * period.as_secs_f64() + measured.edge_error_s;
         let seconds = |seconds: f64| Duration::from_secs_f64(seconds.max(0.0));
         let reading = reading::Window {
             energy_j: measured.energy_j,
             length: seconds(measured.window_s),
             resolution_j: measured.step_j,
             samples: measured.samples,
-            gaps: measured.gaps > 0 || measured.missing_s > most,
+            gaps: !measured.is_whole(),
             missing: seconds(measured.missing_s),
             period,
         }

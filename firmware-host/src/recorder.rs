@@ -298,13 +298,38 @@ impl Recorder {
     /// [`RecorderError::NoSamples`].
     pub fn end(&self, window: Window) -> Result<Measurement, RecorderError> {
         let to = self.shared.mark();
+        self.measure(&window, to).1
+    }
+
+    /// Ends a window and begins the next one at the same moment: nothing is between them, and what no window needs any more is let go.
+    ///
+    /// # Errors
+    /// As [`Recorder::end`]; the next window has begun all the same.
+    pub fn next(&self, window: Window) -> (Result<Measurement, RecorderError>, Window) {
+        let to = self.shared.mark();
+        let (mut state, measured) = self.measure(&window, to);
+        // The recorder's own, and this window's.
+        if Arc::strong_count(&self.shared.open) == 2 {
+            state.forget(to.mark);
+        }
+        drop(state);
+        (measured, Window { from: to, ..window })
+    }
+
+    /// Measures from the window's beginning to a moment.
+    fn measure(
+        &self,
+        window: &Window,
+        to: Moment,
+    ) -> (MutexGuard<'_, State>, Result<Measurement, RecorderError>) {
         let begin = Instant::now();
         let mut state = self.shared.state();
         while begin.elapsed() < SILENCE && state.status == Status::Recording && !state.reaches(&to) {
             let waited = self.shared.changed.wait_timeout(state, Duration::from_millis(100));
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        state.measure(window.from, to, self.shared.settings.edges)
+        let measured = state.measure(window.from, to, self.shared.settings.edges);
+        (state, measured)
     }
 }
 
@@ -442,7 +467,7 @@ impl Shared {
                         epoch.series.push(&batch, &epoch.hello, session.ticks());
                     }
                     if Arc::strong_count(&self.open) == 1 {
-                        state.forget();
+                        state.forget(None);
                     }
                     self.changed.notify_all();
                 }

@@ -306,3 +306,24 @@ fn the_runtimes_trait_is_served() {
     assert!(meter.stop().is_err() || meter.last().is_some());
     assert_eq!(meter.recorder().status(), Status::Recording);
 }
+
+#[test]
+fn windows_that_follow_on_each_other_leave_nothing_between_them_whatever_their_ends_are_taken_from() {
+    for edges in [Edges::Best, Edges::Serial, Edges::Clock] {
+        let (board, _folder) = start(Board::default());
+        let recorder = recorder(board.path(), Settings { edges, ..Settings::default() });
+        let begin = Instant::now();
+        let mut window = recorder.begin();
+        let (mut seconds, mut joules) = (0.0, 0.0);
+        for _ in 0..5 {
+            sleep(Duration::from_millis(150));
+            let (found, next) = recorder.next(window);
+            let found = found.unwrap();
+            (seconds, joules, window) = (seconds + found.window_s, joules + found.energy_j, next);
+        }
+        let (all, truth) = (begin.elapsed().as_secs_f64(), board.energy_between(begin, Instant::now()));
+        // The last end waits for its samples, which all has and the windows have not.
+        assert!(seconds <= all && seconds > all - 0.1, "{edges:?}: {seconds} s of {all} s");
+        assert!((joules / seconds - truth / all).abs() < 0.02 * truth / all, "{edges:?}");
+    }
+}

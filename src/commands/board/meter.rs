@@ -1,7 +1,8 @@
 //! `offramp board meter`: the energy of a while, or of a command.
 
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
@@ -13,20 +14,24 @@ use serde_json::json;
 use super::PORT;
 use crate::ports::PortFlag;
 use crate::status::Status;
-use crate::{output, quantities};
+use crate::{interrupt, output, quantities};
 
 /// Measure the energy of some seconds, or of a command, with a meter on a serial line
 #[derive(Args)]
 #[command(after_help = "Examples:\n  offramp board meter /dev/ttyACM0 --seconds 10\n  \
                         offramp board meter 0483:5740 -- ./my-benchmark --once\n  \
+                        offramp board meter /dev/ttyACM0 --every 60 --json >> night.jsonl\n  \
                         offramp board meter /dev/ttyUSB0@115200 --csv time_ms,V,mA --seconds 5")]
 pub struct Meter {
     /// The port (--help tells what it may be)
     #[arg(value_name = "PORT[@BAUD]", long_help = PORT)]
     port: PortFlag,
-    /// How long
-    #[arg(long, value_name = "S", default_value = "10", value_parser = quantities::seconds)]
-    seconds: Duration,
+    /// How long [default: 10, with --every until it is interrupted]
+    #[arg(long, value_name = "S", value_parser = quantities::seconds)]
+    seconds: Option<Duration>,
+    /// Tell the energy of every S seconds when they are over, one window after the other, a line each
+    #[arg(long, value_name = "S", value_parser = quantities::seconds, conflicts_with_all = ["csv", "command"])]
+    every: Option<Duration>,
     /// The meter prints lines; their fields, unless a header names them
     #[arg(long, value_name = "FIELD,..", num_args = 0..=1)]
     csv: Option<Option<Layout>>,
@@ -84,6 +89,9 @@ impl Meter {
             self.rate.map_or(0, |hz| (hz * 1e3).round().clamp(1.0, f64::from(u32::MAX)) as u32);
         let settings = Settings { edges: self.edges.into(), rate_millihz, ..Settings::default() };
         let recorder = Recorder::open(self.port.connect(), settings)?;
+        if let Some(every) = self.every {
+            return self.windows(&recorder, every);
+        }
         let window = recorder.begin();
         let status = self.load()?;
         let found = recorder.end(window)?;
@@ -91,11 +99,55 @@ impl Meter {
         Ok(status)
     }
 
+    /// One window after the other. What was printed stays, whatever becomes of this process.
+    fn windows(&self, recorder: &Recorder, every: Duration) -> anyhow::Result<Status> {
+        let (interrupt, interrupted) = channel();
+        interrupt::instead(move || {
+            // Whoever waited has gone.
+            let _gone = interrupt.send(());
+        });
+        let begin = Instant::now();
+        let (mut window, mut due) = (recorder.begin(), every);
+        loop {
+            let over = self.seconds.is_some_and(|end| due >= end);
+            let until = self.seconds.map_or(due, |end| due.min(end)).saturating_sub(begin.elapsed());
+            let stopped = interrupted.recv_timeout(until) != Err(RecvTimeoutError::Timeout);
+            let t_s = begin.elapsed().as_secs_f64();
+            let (found, next) = recorder.next(window);
+            // One that waited for a device that has left takes the time of those behind it.
+            window = next;
+            while due <= begin.elapsed() {
+                due += every;
+            }
+            if self.json {
+                let why = found.as_ref().err().map(ToString::to_string);
+                output::json_line(&json!({"t_s": t_s, "measured": found.ok(), "why": why}))?;
+            } else {
+                output::text(match found {
+                    Ok(found) if !found.is_whole() => format!(
+                        "{t_s:9.3} s  {} in {:.6} s, {} gaps, {:.6} s without samples",
+                        Joules(found.energy_j),
+                        found.window_s,
+                        found.gaps,
+                        found.missing_s
+                    ),
+                    Ok(found) => {
+                        format!("{t_s:9.3} s  {} in {:.6} s", Joules(found.energy_j), found.window_s)
+                    }
+                    Err(error) => format!("{t_s:9.3} s  not measured: {error}"),
+                })?;
+            }
+            if over || stopped {
+                return Ok(Status::Done);
+            }
+        }
+    }
+
     /// What is measured.
     fn load(&self) -> anyhow::Result<Status> {
         let Some((program, arguments)) = self.command.split_first() else {
             let bar = output::spinner("measuring");
-            std::thread::sleep(self.seconds);
+            std::thread::sleep(self.seconds.unwrap_or(Duration::from_secs(10)));
             bar.finish_and_clear();
             return Ok(Status::Done);
         };
@@ -133,7 +185,7 @@ impl Meter {
                 found.samples
             ),
         ];
-        if found.gaps > 0 {
+        if !found.is_whole() {
             lines.push(format!(
                 "{} gaps, {:.6} s without samples, not in the energy; the device's clock began {} times",
                 found.gaps, found.missing_s, found.epochs
