@@ -85,6 +85,14 @@ fn only_an_earlier_export_is_replaced_and_only_on_request() {
     fs::create_dir(target.join("my-model")).unwrap();
     assert_eq!(refusal(true), "models exists and is not an export");
     assert!(target.join("my-model").is_dir());
+    // Nor is one with something of somebody's inside a model's folder.
+    fs::remove_dir(target.join("my-model")).unwrap();
+    let model =
+        fs::read_dir(&target).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.is_dir()).unwrap();
+    fs::create_dir(model.join("2")).unwrap();
+    fs::write(model.join("2/model.onnx"), "mine").unwrap();
+    assert_eq!(refusal(true), "models exists and is not an export");
+    assert!(model.join("2/model.onnx").is_file());
 
     let bundles = export(&bundle, bundle.dir(), TRITON, &ServingOptions { force: true, ..ALL });
     assert!(matches!(bundles, Err(ExportError::Exists { replaceable: false, .. })), "{bundles:?}");

@@ -21,12 +21,29 @@ fn is(folder: &Path, names: &[String]) -> bool {
         let entries = list.get("entries")?.as_array()?.iter();
         entries.map(|entry| entry.as_str().map(str::to_owned)).collect()
     };
-    listed().is_some_and(|listed| names.iter().all(|name| name == NAME || listed.contains(name)))
+    listed().is_some_and(|listed| names.iter().all(|name| holds_only(&folder.join(name), name, &listed)))
+}
+
+/// Whether `path`, called `name` in the export, is listed, or a folder of nothing but what is.
+fn holds_only(path: &Path, name: &str, listed: &BTreeSet<String>) -> bool {
+    let Ok(metadata) = path.symlink_metadata() else { return false };
+    if !metadata.is_dir() {
+        return name == NAME || listed.contains(name);
+    }
+    let inside = format!("{name}/");
+    if !listed.iter().any(|file| file.starts_with(&inside)) {
+        return false;
+    }
+    let Ok(mut entries) = std::fs::read_dir(path) else { return false };
+    entries.all(|entry| {
+        let own = entry.ok().and_then(|entry| entry.file_name().into_string().ok());
+        own.is_some_and(|own| holds_only(&path.join(&own), &format!("{inside}{own}"), listed))
+    })
 }
 
 /// The list of an export that holds `files`.
 pub(super) fn file(bundle: &Bundle, tails: &[Tail], server: Server, files: &[File]) -> File {
-    let entries: BTreeSet<&str> = files.iter().filter_map(|file| file.path.split('/').next()).collect();
+    let entries: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
     File::json(
         NAME,
         &json!({

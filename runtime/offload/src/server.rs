@@ -71,6 +71,8 @@ use worker::{Ended, Worker};
 const REFRESH: Duration = Duration::from_secs(1);
 /// How often draining looks whether it is done.
 const TICK: Duration = Duration::from_millis(5);
+/// How often models are looked at.
+const WATCH: Duration = Duration::from_millis(200);
 /// Silence after which a client is asked whether it is still there, and how long it may take to say so.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
 /// Connections that may read metrics at once.
@@ -162,6 +164,7 @@ impl Server {
         }
         let health = Health::of(&models, tokens.is_none());
         health.report(ServingStatus::Serving).await;
+        beside.spawn(watch(Arc::clone(&models), health.clone()));
         let gate = Gate {
             routes: routes(&models, &health, admission.message_bytes),
             tokens,
@@ -225,6 +228,17 @@ async fn drain(
         _ => warn!(unanswered, "the time to drain is over"),
     }
     unanswered
+}
+
+/// Looks for models that have broken down, until the server drains.
+async fn watch(models: Arc<Models>, health: Health) {
+    loop {
+        tokio::time::sleep(WATCH).await;
+        if models.is_draining() {
+            return;
+        }
+        health.report_broken(&models).await;
+    }
 }
 
 /// Answers Prometheus for ever.

@@ -162,6 +162,11 @@ impl Breaker {
     /// A request or a proof failed; `retry_after` is what the peer said.
     pub(super) fn failed(&mut self, class: Class, retry_after: Option<Duration>, now: Instant) -> Change {
         match (class, self.state) {
+            // It was looked at again, and nothing is better.
+            (_, State::Disabled) if now >= self.due => {
+                self.due = now + self.jittered(self.settings.recheck);
+                Change::None
+            }
             // What was sent before says nothing new.
             (_, State::Open | State::Disabled) => Change::None,
             (Class::Permanent, _) => {
@@ -310,6 +315,12 @@ mod tests {
         assert_eq!(breaker.failed(Class::Permanent, None, now), Change::None);
         assert_eq!(breaker.state(), State::Disabled);
         assert!(breaker.proof_due().unwrap() >= now + SETTINGS.recheck / 2);
+        // Still refused, for whatever reason: not at once again.
+        for class in Class::ALL {
+            let looked = breaker.proof_due().unwrap();
+            assert_eq!(breaker.failed(class, None, looked), Change::None);
+            assert!(breaker.proof_due().unwrap() >= looked + SETTINGS.recheck / 2, "{class:?}");
+        }
     }
 
     #[test]

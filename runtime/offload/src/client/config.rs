@@ -76,7 +76,10 @@ impl FromStr for Metadatum {
     fn from_str(text: &str) -> Result<Self, NotMetadata> {
         let (name, value) =
             text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or(NotMetadata::Form)?;
-        let reserved = name.starts_with("grpc-") || name.starts_with(':') || RESERVED.contains(&name);
+        // The transport makes them lower-case.
+        let lower = name.to_ascii_lowercase();
+        let reserved =
+            lower.starts_with("grpc-") || lower.starts_with(':') || RESERVED.contains(&lower.as_str());
         if reserved {
             return Err(NotMetadata::Reserved { name: name.to_owned() });
         }
@@ -351,6 +354,12 @@ mod tests {
         assert_eq!((found.name.as_str(), found.value.as_str()), ("triton-grpc-protocol-key", "hush=hush"));
         assert!(!format!("{found:?}").contains("hush"));
         assert!("=v".parse::<Metadatum>().is_err() && "name".parse::<Metadatum>().is_err());
+        for transports in ["grpc-timeout=1n", "Grpc-Timeout=1n", "TE=x", "Connection=close"] {
+            assert!(
+                matches!(transports.parse::<Metadatum>(), Err(NotMetadata::Reserved { .. })),
+                "{transports}"
+            );
+        }
     }
 
     proptest! {

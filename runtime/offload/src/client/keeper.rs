@@ -10,6 +10,7 @@ use super::breaker::State;
 use super::endpoint::endpoint;
 use super::failure::{Class, Failure};
 use super::handshake::Handshake;
+use super::model::Model;
 use super::peer::Peer;
 use super::session::{Line, Session};
 use super::summary::Standing;
@@ -99,10 +100,7 @@ async fn shake_hands(
     let models = &peer.terms.models;
     let mut standing = vec![Standing::Slow; models.len()];
     let mut last = None;
-    // The least to send first: what takes longer than one that takes too long is not tried.
-    let mut smallest_first: Vec<usize> = (0..models.len()).collect();
-    smallest_first.sort_by_key(|at| models[*at].bytes_per_image());
-    for at in smallest_first {
+    for at in smallest_first(models) {
         let model = &models[at];
         let (stands, failure) = handshake(peer, &session).prove(model).await?;
         if let Some(failure) = &failure {
@@ -134,6 +132,13 @@ async fn shake_hands(
     })
 }
 
+/// Places of models, the least to send first: what takes longer than one that takes too long is not tried.
+fn smallest_first(models: &[Model]) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..models.len()).collect();
+    places.sort_by_key(|at| models[*at].bytes_per_image());
+    places
+}
+
 /// Asks again about the models that were not proven.
 async fn recheck(peer: &Arc<Peer>) {
     let (session, standing) = {
@@ -142,19 +147,30 @@ async fn recheck(peer: &Arc<Peer>) {
         (known.session.clone(), known.standing.clone())
     };
     let Some(session) = session else { return };
-    let models = peer.terms.models.iter().zip(standing).enumerate();
-    for (at, (model, _)) in models.filter(|(_, (_, stood))| *stood != Standing::Proven) {
-        match handshake(peer, &session).prove(model).await {
-            Ok((stands, _)) => peer.change(|known| {
-                known.standing[at] = stands;
-                if stands != Standing::Proven {
-                    known.recheck = Some(Instant::now() + peer.terms.config.breaker.recheck);
+    let models = &peer.terms.models;
+    let later = || Some(Instant::now() + peer.terms.config.breaker.recheck);
+    for at in smallest_first(models).into_iter().filter(|at| standing[*at] != Standing::Proven) {
+        match handshake(peer, &session).prove(&models[at]).await {
+            Ok((stands, _)) => {
+                peer.change(|known| {
+                    known.standing[at] = stands;
+                    if stands != Standing::Proven {
+                        known.recheck = later();
+                    }
+                });
+                if stands == Standing::Slow {
+                    return;
                 }
-            }),
+            }
             Err(failure) => {
                 return peer.fail(&failure, |known| {
-                    let gone = known.session.take_if(|current| Arc::ptr_eq(current, &session)).is_some();
-                    gone || failure.class() == Class::Link
+                    let (class, current) = (failure.class(), known.uses(&session));
+                    if current && matches!(class, Class::Link | Class::Draining | Class::Permanent) {
+                        known.session = None;
+                    }
+                    // A peer that is busy is used as before, and asked another time.
+                    known.recheck = later();
+                    current || class == Class::Link
                 });
             }
         }

@@ -88,6 +88,10 @@ impl Peer {
             return None;
         }
         let known = self.known();
+        // Proven in this session, not in one that was there a moment ago.
+        if known.usable(Instant::now()) >> model & 1 == 0 {
+            return None;
+        }
         let refused = known.most.get(model).copied().flatten();
         let refuses = refused.is_some_and(|(most, until)| images > most && Instant::now() < until);
         known.session.clone().filter(|_| !refuses)
@@ -242,7 +246,7 @@ impl Peer {
 
 impl Known {
     /// Whether requests go into this session.
-    fn uses(&self, session: &Arc<Session>) -> bool {
+    pub(super) fn uses(&self, session: &Arc<Session>) -> bool {
         self.session.as_ref().is_some_and(|current| Arc::ptr_eq(current, session))
     }
 

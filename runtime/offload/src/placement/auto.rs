@@ -17,7 +17,7 @@ mod plan;
 
 use std::time::{Duration, Instant};
 
-use offramp_runtime::remote::{Answered, Cut, Placement};
+use offramp_runtime::remote::{Answered, By, Cut, Placement};
 
 use super::{Candidate, End, Observed, Place};
 use cost::{Cost, Question};
@@ -191,7 +191,10 @@ impl Place for Auto {
     }
 
     fn answered(&mut self, answered: &Answered) {
-        self.going_on.note(answered.exit);
+        // One that was cut short wanted to go on.
+        if answered.offload.is_none_or(|offload| offload.by != By::Degraded) {
+            self.going_on.note(answered.exit);
+        }
         self.explorer.answered();
     }
 }

@@ -69,6 +69,10 @@ impl<P: Place> Place for Budgeted<P> {
         if placement == Placement::Local || !self.is_open(cut, candidates, now) {
             return Placement::Local;
         }
+        // What nobody can be asked is not sent, and costs nothing.
+        if !candidates.iter().any(|candidate| candidate.cut == cut.segment && candidate.usable) {
+            return placement;
+        }
         self.spend(cut, candidates);
         placement
     }
@@ -140,6 +144,19 @@ mod tests {
     #[test]
     fn without_a_budget_everything_may_be_sent() {
         assert_eq!(sent(Budget::default(), &every(10, 1), 3072), 100);
+    }
+
+    #[test]
+    fn images_that_nobody_can_be_asked_about_cost_nothing() {
+        let now = Instant::now();
+        let budget = Budget { requests: None, bytes: Some(Rate::new(1000.0)) };
+        let mut place = Budgeted::new(Fixed { cut: 0 }, budget);
+        let cut = Cut { segment: 0, images: 1, ahead: &[], since: now };
+        let candidate = |usable| [Candidate { cut: 0, bytes: 100_000, usable }];
+        // Asked for all the same: who has no peer counts what could not be sent.
+        (0..5).for_each(|_| assert_eq!(place.place(&cut, &candidate(false), now), Placement::Offload));
+        assert_eq!(place.place(&cut, &candidate(true), now), Placement::Offload);
+        assert_eq!(place.place(&cut, &candidate(true), now), Placement::Local, "now it is spent");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A model wired for every size of batch that has come, on the thread that owns it.
 
 use bytes::{Bytes, BytesMut};
+use offramp_models::Causes;
 use offramp_runtime::backend::{Bound, RunError, Value};
 
 use super::model::Model;
@@ -45,20 +46,20 @@ impl Engine {
         }
     }
 
-    /// Runs `batch`, whose images fit into one batch, and answers every request of it. True unless the engine failed.
-    pub(super) fn answer(&mut self, batch: &mut Vec<Job>) -> bool {
+    /// Runs `batch`, whose images fit into one batch, and answers every request of it.
+    pub(super) fn answer(&mut self, batch: &mut Vec<Job>) {
         loop {
             let images = batch.iter().map(|job| job.images).sum();
             match self.run(batch, images) {
                 Ok(()) => {
                     self.reply(batch, images);
-                    return true;
+                    return;
                 }
                 Err(Failure::Input { job, source }) => {
                     // The others are no worse for it.
                     let _gone = batch.remove(job).reply.send(Err(Refusal::Form(source)));
                     if batch.is_empty() {
-                        return true;
+                        return;
                     }
                 }
                 Err(Failure::Engine(source)) => return self.answer_alone(batch, source),
@@ -66,8 +67,8 @@ impl Engine {
         }
     }
 
-    /// Whatever is wrong with one request is wrong with that one alone. False: the engine has failed.
-    fn answer_alone(&mut self, batch: &mut Vec<Job>, source: RunError) -> bool {
+    /// Whatever is wrong with one request is wrong with that one alone.
+    fn answer_alone(&mut self, batch: &mut Vec<Job>, source: RunError) {
         if batch.len() > 1 {
             let mut alone = Vec::with_capacity(1);
             for job in batch.drain(..) {
@@ -75,9 +76,9 @@ impl Engine {
                 self.answer(&mut alone);
             }
         } else if let Some(job) = batch.pop() {
+            tracing::warn!(model = self.model.signature.name, error = %Causes(&source), "the model failed");
             let _gone = job.reply.send(Err(Refusal::Engine(source)));
         }
-        false
     }
 
     fn run(&mut self, batch: &[Job], images: usize) -> Result<(), Failure> {

@@ -8,6 +8,7 @@ use super::service::Models;
 use crate::oip::grpc_inference_service_server::SERVICE_NAME;
 
 /// Tells whether requests are taken.
+#[derive(Clone)]
 pub(super) struct Health {
     reporter: HealthReporter,
     /// What can be asked for.
@@ -29,6 +30,21 @@ impl Health {
     pub(super) async fn report(&self, status: ServingStatus) {
         for service in &self.services {
             self.reporter.set_service_status(service, status).await;
+        }
+    }
+
+    /// Says which models have broken down: they are not started again, whoever keeps the server must.
+    pub(super) async fn report_broken(&self, models: &Models) {
+        let status = ServingStatus::NotServing;
+        for worker in models.workers().filter(|worker| !worker.queue.is_open()) {
+            if let Some(service) = self.services.iter().find(|service| **service == worker.signature.name) {
+                self.reporter.set_service_status(service, status).await;
+            }
+        }
+        if !models.is_ready() {
+            for service in ["", SERVICE_NAME] {
+                self.reporter.set_service_status(service, status).await;
+            }
         }
     }
 

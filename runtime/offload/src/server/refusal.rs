@@ -18,7 +18,7 @@ pub(super) enum Refusal {
     #[error("a bearer token that this server knows is needed")]
     Token,
     /// A message beyond the limit.
-    #[error("the message is of {found} bytes, at most {most} are taken")]
+    #[error("the message is too large: {found} bytes, at most {most} are taken")]
     TooLarge { most: usize, found: usize },
     /// A message that does not come to its end.
     #[error("the message was not there within {} ms", within.as_millis())]

@@ -69,6 +69,15 @@ impl Models {
         self.workers.values()
     }
 
+    /// Whether requests for any model are taken.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.is_draining() && self.workers().any(|worker| worker.queue.is_open())
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
     /// Takes no requests for models from now on.
     pub(super) fn drain(&self) {
         self.draining.store(true, Ordering::SeqCst);
@@ -192,7 +201,7 @@ impl GrpcInferenceService for Models {
         &self,
         _request: Request<ServerReadyRequest>,
     ) -> Result<Response<ServerReadyResponse>, Status> {
-        let ready = !self.draining.load(Ordering::SeqCst);
+        let ready = self.is_ready();
         Ok(Response::new(ServerReadyResponse { ready }))
     }
 

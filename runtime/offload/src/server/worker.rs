@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use offramp_runtime::backend::RunError;
 use tokio::sync::oneshot;
-use tracing::{error, warn};
+use tracing::error;
 
 use super::engine::Engine;
 use super::metrics::ModelMetrics;
@@ -66,9 +66,7 @@ impl Worker {
         while self.queue.take(&mut batch) {
             let (requests, images) = (batch.len(), batch.iter().map(|job| job.images).sum::<usize>());
             let began = Instant::now();
-            if !engine.answer(&mut batch) {
-                warn!(model = self.signature.name, requests, "the model failed");
-            }
+            engine.answer(&mut batch);
             let took = began.elapsed();
             self.pace.observe(took, requests);
             self.metrics.batches.observe(images as f64);

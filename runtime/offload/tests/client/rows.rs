@@ -1,6 +1,6 @@
 //! Every row of the failure table: what the peer does, how it is classed, where the peer stands then; every image keeps its answer.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use offramp_offload::client::{Address, Client, Outcomes, Standing, State, Summary};
 use offramp_runtime::executor::LocalCompletion;
@@ -205,6 +205,40 @@ fn a_link_too_slow_for_one_tail_serves_those_with_less_to_send() {
     assert_eq!(standing, [Standing::Proven, Standing::Slow, Standing::Slow]);
     assert_eq!(fake.canaries(), 2, "what has as much to send as one that hangs is not asked");
     assert_eq!(answers(&table, &mut client, 0..3), [Some(By::Peer); 3]);
+}
+
+#[test]
+fn a_peer_that_is_busy_when_it_is_asked_again_about_a_tail_is_used_for_the_others_as_before() {
+    let table = table(6);
+    let fake = Fake::start(Setup { canary: Does::HangsFrom { cut: 1 }, ..Setup::of(&table) });
+    let mut config = config(vec![fake.address()]);
+    config.handshake = Duration::from_millis(100);
+    let mut client = client(config, &table, 0);
+    assert!(client.wait_for_peer(PATIENCE));
+    assert_eq!(answers(&table, &mut client, 0..2), [Some(By::Peer); 2]);
+    let asked = fake.canaries();
+    fake.change(|setup| setup.canary = Does::IsOverloaded { retry_after_ms: Some(1) });
+    // Asked again, and again: once would be forgotten.
+    until(&client, |_| fake.canaries() >= asked + 2);
+    until_usable(&mut client);
+    assert_eq!(answers(&table, &mut client, 2..4), [Some(By::Peer); 2]);
+    // And when it has time, the others are proven.
+    fake.change(|setup| setup.canary = PROMPT);
+    until(&client, |summary| summary.peers[0].models.iter().all(|model| model.standing == Standing::Proven));
+    assert_eq!(client.summary().peers[0].connections, 1);
+}
+
+#[test]
+fn a_peer_that_refuses_for_good_is_looked_at_again_and_again_and_never_in_a_hurry() {
+    let table = table(1);
+    let fake = Fake::start(Setup { canary: Does::AnswersWrongly, ..Setup::of(&table) });
+    let mut client = client(config(vec![fake.address()]), &table, 1);
+    assert!(!client.wait_for_peer(PATIENCE));
+    let begun = Instant::now();
+    let summary = until(&client, |summary| summary.peers[0].handshakes.failed >= 4);
+    assert_eq!(summary.peers[0].state, State::Disabled);
+    // Three waits of 150 to 300 ms each.
+    assert!(begun.elapsed() >= Duration::from_millis(400), "{:?}", begun.elapsed());
 }
 
 #[test]

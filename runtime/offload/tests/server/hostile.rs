@@ -162,7 +162,7 @@ async fn messages_beyond_the_limit_are_refused_compressed_or_not() {
     large.raw_input_contents = vec![vec![0; 50_000_000].into()];
     let status = running.client().await.model_infer(large.clone()).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
-    let expected = "the message is of 50000123 bytes, at most 100000 are taken";
+    let expected = "the message is too large: 50000123 bytes, at most 100000 are taken";
     assert_eq!(status.message().replace(char::is_numeric, ""), expected.replace(char::is_numeric, ""));
     // Zeros: 50 MB become less than 50 kB.
     let mut client = running.client().await.send_compressed(CompressionEncoding::Gzip);
