@@ -71,6 +71,8 @@ use worker::{Ended, Worker};
 const REFRESH: Duration = Duration::from_secs(1);
 /// How often draining looks whether it is done.
 const TICK: Duration = Duration::from_millis(5);
+/// For how long health says that the server leaves before it looks whether it may, at most.
+const ANNOUNCED: Duration = Duration::from_secs(1);
 /// How often models are looked at.
 const WATCH: Duration = Duration::from_millis(200);
 /// Silence after which a client is asked whether it is still there, and how long it may take to say so.
@@ -218,7 +220,7 @@ async fn drain(
     models.drain();
     health.report(ServingStatus::NotServing).await;
     // Long enough for those who are connected to hear of it.
-    tokio::time::sleep(within / 10).await;
+    tokio::time::sleep((within / 10).min(ANNOUNCED)).await;
     while models.under_way() > 0 && Instant::now() < until {
         tokio::time::sleep(TICK).await;
     }

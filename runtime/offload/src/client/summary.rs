@@ -180,7 +180,7 @@ pub struct CutSummary {
     pub by_device: u64,
     /// Answers that are the best exit so far.
     pub degraded: u64,
-    /// Copies of images that stayed, sent to learn what that costs.
+    /// Requests with copies of images that stayed, made to learn what that costs.
     pub probes: u64,
 }
 

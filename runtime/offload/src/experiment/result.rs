@@ -149,7 +149,7 @@ pub struct Tried {
     pub server_s_per_image: Option<f64>,
     /// Copies of images that stayed, sent to learn what that costs.
     pub probes: u64,
-    /// Images that should have been sent and were not.
+    /// Requests that should have been made and were not.
     pub declined: Declined,
 }
 
