@@ -17,7 +17,7 @@ use crate::ports::PortFlag;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Energy")]
 pub struct MeterFlags {
-    /// Energy meter: auto, none, ina, hwmon, rapl, nvml, serial:PORT or csv:PORT
+    /// Energy meter: auto, none, ina, hwmon, rapl, nvml, serial:PORT or csv:PORT [default: auto, for bench none]
     ///
     /// auto takes the best on-board source and says why not the others. ina: shunt monitors of Jetson boards; hwmon: power and energy files of the
     /// kernel; rapl: counters of x86 processors; nvml: NVIDIA's library. serial: a meter that speaks docs/wire.md, csv: one that prints
@@ -98,7 +98,10 @@ impl MeterFlags {
             MeterChoice::None => return Ok(Err(NotMeasured::energy("no meter was asked for"))),
             MeterChoice::Auto => match source::choose(&self.host()) {
                 Ok(choice) => {
-                    for other in choice.passed_over.iter().filter(|other| is_news(other)) {
+                    let taken = choice.found.description.total.as_ref().ok().map(|rule| &rule.domain);
+                    let covers_the_same = |other: &PassedOver| matches!(&other.why, source::Reason::CoversOther { domain } if Some(domain) == taken);
+                    let others = choice.passed_over.iter().filter(|other| is_news(other));
+                    for other in others.filter(|other| !covers_the_same(other)) {
                         output::note(format!("meter: not {other}"));
                     }
                     choice.found
@@ -139,7 +142,7 @@ fn nothing(passed_over: &[PassedOver]) -> String {
     let news: Vec<String> =
         passed_over.iter().filter(|other| is_news(other)).map(ToString::to_string).collect();
     match news.is_empty() {
-        true => "this machine has no power sensor or energy counter that can be read".to_owned(),
+        true => "this machine has no power sensor or energy counter that can be read; `offramp meter list` tells more".to_owned(),
         false => news.join("; "),
     }
 }

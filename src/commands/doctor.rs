@@ -21,6 +21,9 @@ use crate::status::Status;
     after_help = "Example:\n  ORT_DYLIB_PATH=/opt/onnxruntime/lib/libonnxruntime.so offramp doctor --json"
 )]
 pub struct Doctor {
+    /// Look for energy meters in this folder instead of /sys
+    #[arg(long, value_name = "DIR")]
+    sysfs_root: Option<std::path::PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -60,7 +63,7 @@ impl Doctor {
         };
         backends.push(attempt("tract", &TractBackend::new()));
         let here = Processor::here();
-        let host = source::Host::here();
+        let host = self.sysfs_root.clone().map_or_else(source::Host::here, source::Host::at);
         let report = json!({
             "schema_version": 1,
             "offramp": env!("CARGO_PKG_VERSION"),

@@ -6,6 +6,7 @@ mod measurement;
 use std::path::Path;
 
 use offramp_runtime::bench::record::{FILE, Load, Record, SCHEMA_VERSION};
+use offramp_runtime::meter::NotMeasured;
 
 use crate::findings::{Cell, Findings, Format, Provenance, Table, Topic};
 use crate::metrics::row::{absent, known, measured, text, word};
@@ -36,7 +37,7 @@ pub fn stored(record: &Record) -> Stored {
         data_sha256: record.data_sha256,
         seed: 0,
         networks: vec![record.bundle.clone()],
-        not_measured: record.not_measured.clone(),
+        not_measured: not_measured(record),
     };
     let mut topics = vec![Topic::new("How long an image takes", Default::default(), vec![latency(record)])];
     if let Some(found) = &record.energy {
@@ -44,6 +45,23 @@ pub fn stored(record: &Record) -> Stored {
     }
     topics.retain(|topic| !topic.is_empty());
     Stored::new(provenance, Findings { topics, ..Findings::default() })
+}
+
+/// What is missing, and why.
+fn not_measured(record: &Record) -> Vec<NotMeasured> {
+    let mut missing = record.not_measured.clone();
+    let Some(found) = &record.energy else { return missing };
+    for load in found.loads.iter().filter(|load| load.gross.is_none()) {
+        let why = match &found.meter.domain {
+            Some(_) => format!("no window of {} counts", load.load),
+            None => found.meter.rule.clone(),
+        };
+        missing.push(NotMeasured::energy(why));
+    }
+    for (when, _) in ["before", "after"].iter().zip(found.idle).filter(|(_, idle)| idle.is_none()) {
+        missing.push(NotMeasured::new("idle_w", format!("the idle window {when} does not count")));
+    }
+    missing
 }
 
 /// Latency and exits of every load.
@@ -125,6 +143,15 @@ mod tests {
         assert_eq!(stored.findings.topics.len(), 1);
         let shown = html(&[Study { folder: "board".into(), stored }]).unwrap();
         assert!(shown.contains("no meter was asked for"));
+    }
+
+    #[test]
+    fn windows_that_do_not_count_are_told_as_not_measured() {
+        let mut record = record();
+        let energy = record.energy.as_mut().unwrap();
+        (energy.loads[0].gross, energy.idle[1]) = (None, None);
+        let what: Vec<_> = stored(&record).provenance.not_measured.into_iter().map(|it| it.what).collect();
+        assert_eq!(what, ["energy_j", "idle_w"]);
     }
 
     #[test]

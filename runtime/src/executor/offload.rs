@@ -37,7 +37,7 @@ pub struct Departure {
 }
 
 /// Kept free before the deadline: deciding, and a thread that wakes late. Completing here begins twice as early, so that
-/// waking late does not cost the answer.
+/// waking late does not cost the answer. Of a short deadline no more than an eighth: the rest is for the images.
 const MARGIN: Duration = Duration::from_millis(2);
 
 /// Images of a batch that were sent.
@@ -46,6 +46,8 @@ pub(super) struct Away {
     bytes: usize,
     sent: Instant,
     deadline: Instant,
+    /// Kept free before it.
+    margin: Duration,
     pending: Option<Box<dyn Pending>>,
     completion: LocalCompletion,
     /// float32, shape `[exits from the cut on, images, classes]`, when the peer has answered.
@@ -101,6 +103,7 @@ impl Offload<'_> {
             bytes,
             sent,
             deadline,
+            margin: MARGIN.min(self.deadline / 8),
             pending: Some(pending),
             completion: self.completion,
             logits: None,
@@ -127,12 +130,12 @@ impl Away {
         self.elements = elements * self.images;
         // An exit that has been computed may serve.
         let answered = segment > 0;
-        let last = self.deadline.checked_sub(MARGIN).unwrap_or(self.sent);
+        let last = self.deadline.checked_sub(self.margin).unwrap_or(self.sent);
         if self.completion == LocalCompletion::Never && answered {
             return if self.peer(last) { Turn::Peer } else { Turn::Degrade };
         }
         let start = match pace.late(segment.., images) {
-            Some(late) => last.checked_sub(late + MARGIN).unwrap_or(self.sent),
+            Some(late) => last.checked_sub(late + self.margin).unwrap_or(self.sent),
             // Nobody knows how long that takes: half of the time is the device's.
             None => self.sent + last.saturating_duration_since(self.sent) / 2,
         };

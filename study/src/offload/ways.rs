@@ -89,7 +89,7 @@ pub fn all(experiment: &Experiment) -> Table {
     Table {
         name: "offload-ways".into(),
         title: "Every way on every link".into(),
-        caption: "Late: the answer came after the deadline. Degraded: neither the peer's answer nor the device's own was in time, and the \
+        caption: "Requests, bytes and server time of a link that changed half-way are of both halves together. Late: the answer came after the deadline. Degraded: neither the peer's answer nor the device's own was in time, and the \
                   best exit so far was taken. Bytes are those of tensors. Requests and the server's time count the warm-up and copies that \
                   nobody waited for."
             .into(),

@@ -149,7 +149,8 @@ pub struct Tried {
     pub server_s_per_image: Option<f64>,
     /// Copies of images that stayed, sent to learn what that costs.
     pub probes: u64,
-    /// Requests that should have been made and were not.
+    /// Requests that should have been made and were not. Where the link changed half-way, this and what else the client counts (requests,
+    /// bytes, server time, probes) is of both halves together.
     pub declined: Declined,
 }
 
