@@ -11,6 +11,7 @@
 //! | model, tensors, shapes, bytes | `service`, `request` |
 //! | wait, earliest deadline first | `queue` |
 //! | run together, answer | `worker`, `engine` |
+//! | hang up on who does not read | `outbound` |
 
 mod config;
 mod connection;
@@ -23,6 +24,7 @@ mod inbound;
 mod listener;
 mod metrics;
 mod model;
+mod outbound;
 mod pace;
 mod queue;
 mod refusal;
@@ -61,6 +63,7 @@ use health::Health;
 use inbound::Receiving;
 use listener::{Listener, Listening};
 use metrics::Metrics;
+use outbound::Sending;
 use queue::Limits;
 use scrape::Scrape;
 use service::Models;
@@ -167,10 +170,13 @@ impl Server {
         let health = Health::of(&models, tokens.is_none());
         health.report(ServingStatus::Serving).await;
         beside.spawn(watch(Arc::clone(&models), health.clone()));
+        let sending = Sending::new(admission.message);
+        beside.spawn(Arc::clone(&sending).hang_up());
         let gate = Gate {
             routes: routes(&models, &health, admission.message_bytes),
             tokens,
             receiving: Receiving::new(admission, Arc::clone(&metrics)),
+            sending,
             metrics: Arc::clone(&metrics),
             timeout: admission.deadline,
         };

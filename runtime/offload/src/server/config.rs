@@ -71,7 +71,7 @@ pub struct Admission {
     pub streams: u32,
     /// How long a new connection may take to bring a first request that is let in, handshakes included.
     pub introduction: Duration,
-    /// How long a message may be on its way.
+    /// How long a message may be on its way, in or out.
     pub message: Duration,
     /// How long a request without a deadline of its own is good for.
     pub deadline: Duration,

@@ -123,6 +123,15 @@ impl Peer {
             taken.introduced.insert(self.seat.number, sender);
         }
     }
+
+    /// Ends the connection.
+    pub(super) fn end(&self, reason: Lost) {
+        let sender = self.seat.seats.lock().introduced.remove(&self.seat.number);
+        if let Some(sender) = sender {
+            // It may be about to end by itself.
+            let _ended = sender.send(reason);
+        }
+    }
 }
 
 impl Connection {
@@ -167,7 +176,7 @@ impl Connection {
     fn lose(&self, reason: Option<Lost>, kind: io::ErrorKind) -> io::Error {
         if let Some(reason) = reason {
             self.peer.seat.seats.metrics.lose(reason);
-            debug!(address = %self.peer.address, ?reason, "connection closed before its first request");
+            debug!(address = %self.peer.address, ?reason, "connection closed");
         }
         kind.into()
     }

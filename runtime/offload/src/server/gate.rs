@@ -1,4 +1,4 @@
-//! What every request passes before it is read: token, deadline, size.
+//! What every request passes before it is read, and its answer before it is sent: token, deadline, size.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use tracing::debug;
 use super::connection::Peer;
 use super::inbound::Receiving;
 use super::metrics::{Metrics, Turned};
+use super::outbound::Sending;
 use super::refusal::Refusal;
 use super::tokens::Tokens;
 
@@ -32,6 +33,7 @@ pub(super) struct Gate {
     pub(super) routes: Routes,
     pub(super) tokens: Option<Arc<Tokens>>,
     pub(super) receiving: Arc<Receiving>,
+    pub(super) sending: Arc<Sending>,
     pub(super) metrics: Arc<Metrics>,
     /// What a request without a deadline of its own is good for.
     pub(super) timeout: Duration,
@@ -55,8 +57,8 @@ impl Service<Request<Body>> for Gate {
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let peer = request.extensions().get::<Peer>();
-        let known = self.knows(&request);
-        if !known && !request.uri().path().starts_with(OPEN) {
+        let (known, open) = (self.knows(&request), request.uri().path().starts_with(OPEN));
+        if !known && !open {
             let address = peer.map(|peer| peer.address);
             debug!(?address, path = request.uri().path(), "request turned away: no token");
             self.metrics.turn_away(Turned::Unauthenticated);
@@ -66,14 +68,20 @@ impl Service<Request<Body>> for Gate {
         if let Some(peer) = peer.filter(|_| known) {
             peer.introduce();
         }
+        // Who watches the health is answered for as long as it wants.
+        let reader = peer.filter(|_| !open).cloned().map(|peer| (Arc::clone(&self.sending), peer));
         let deadline = Instant::now() + timeout(request.headers()).unwrap_or(self.timeout);
         request.extensions_mut().insert(Deadline(deadline));
         let call = self.routes.call(request.map(|body| self.receiving.watch(body)));
         Box::pin(async move {
-            match timeout_at(deadline.into(), call).await {
-                Ok(answered) => answered,
-                Err(_) => Ok(Status::from(Refusal::Expired).into_http()),
-            }
+            let answer = match timeout_at(deadline.into(), call).await {
+                Ok(answered) => answered?,
+                Err(_) => Status::from(Refusal::Expired).into_http(),
+            };
+            Ok(match reader {
+                Some((sending, peer)) => answer.map(|body| sending.watch(body, peer)),
+                None => answer,
+            })
         })
     }
 }

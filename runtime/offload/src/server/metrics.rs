@@ -31,12 +31,13 @@ pub(super) enum Turned {
     NoRoom,
 }
 
-/// What became of a connection before it brought a request that was let in.
+/// Why a connection was closed: before it brought a request that was let in, or because it does not read its answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lost {
     TooSlow,
     Displaced,
     NoRoom,
+    Unread,
 }
 
 impl Outcome {
@@ -71,6 +72,7 @@ impl Lost {
             Self::TooSlow => "too_slow",
             Self::Displaced => "displaced",
             Self::NoRoom => "no_room",
+            Self::Unread => "unread",
         }
     }
 }
@@ -156,7 +158,7 @@ impl Metrics {
         registry.register("tensor_bytes_received", "Bytes of tensors that came", self.received.clone());
         registry.register("tensor_bytes_sent", "Bytes of tensors that went", self.sent.clone());
         registry.register("requests_turned_away", "Requests that came to no model", self.turned.clone());
-        let lost = "Connections that ended before they brought a request that was let in";
+        let lost = "Connections that were closed: nothing came, no seat was free, or answers were not read";
         registry.register("connections_lost", lost, self.lost.clone());
         registry.register("connections", "Connections that are open", self.connections.clone());
         let draining = "1 when the server is about to end and takes no new requests";

@@ -154,6 +154,38 @@ async fn a_message_that_does_not_end_is_given_up() {
     assert!((150..3000).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
 }
 
+/// A connection that leaves so many bytes of room for each answer, none of which it reads.
+async fn deaf(running: &Running, room: u32) -> Channel {
+    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", running.address)).unwrap();
+    let channel = endpoint.initial_stream_window_size(room).connect().await.unwrap();
+    let mut client = tonic::client::Grpc::new(channel.clone());
+    let path = PathAndQuery::from_static("/inference.GRPCInferenceService/ModelInfer");
+    let codec = PartedCodec::<ModelInferRequest, ModelInferResponse>::default();
+    client.ready().await.unwrap();
+    let answer = client.server_streaming(Request::new(request(&[1])), path, codec).await.unwrap();
+    // Kept open, and never asked for a message.
+    std::mem::forget(answer);
+    channel
+}
+
+#[tokio::test]
+async fn who_does_not_read_its_answers_is_hung_up_on_and_nobody_else() {
+    let admission = Admission { message: Duration::from_millis(200), ..Admission::default() };
+    let (running, _runs) = Running::scripted(Config { admission, ..loopback() });
+    let mut good = running.client().await;
+    let health = running.health().await;
+    let mut watching = health.watch("").await;
+    for (deaf_ones, room) in [(1, 0), (2, 1)] {
+        let channel = deaf(&running, room).await;
+        let lost = "offramp_connections_lost_total{reason=\"unread\"}";
+        crate::scripted::until(async || running.metric(lost).await == deaf_ones).await;
+        drop(channel);
+    }
+    crate::scripted::until(async || running.metric("offramp_connections").await == 2).await;
+    assert_eq!(floats(good.model_infer(request(&[3])).await.unwrap().get_ref(), 0), logits(3));
+    watching.message().await.unwrap().unwrap();
+}
+
 #[tokio::test]
 async fn messages_beyond_the_limit_are_refused_compressed_or_not() {
     let admission = Admission { message_bytes: 100_000, ..Admission::default() };
