@@ -102,9 +102,11 @@ impl Client {
         if terms.config.token_file.is_some() {
             runtime.spawn(credentials::refresh(Arc::clone(&terms)));
         }
+        let mut ahead = None;
         let peer = |address: &Address| {
-            let peer = Peer::new(address.clone(), Arc::clone(&terms), seeds.random(), tell.clone());
-            let peer = Arc::new(peer);
+            let (terms, seed) = (Arc::clone(&terms), seeds.random());
+            let peer = Arc::new(Peer::new(address.clone(), ahead.take(), terms, seed, tell.clone()));
+            ahead = Some(Arc::clone(&peer));
             runtime.spawn(keeper::keep(Arc::clone(&peer)));
             peer
         };

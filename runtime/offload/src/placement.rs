@@ -25,7 +25,8 @@ pub trait Place: Send {
         false
     }
 
-    /// Is told what came of a request. Requests are told of in the order in which they ended.
+    /// Is told what came of a request, if it went to the peer that the next one would go to; a known question is one too.
+    /// Requests are told of in the order in which they ended.
     fn observe(&mut self, observed: &Observed);
 
     /// Is told what became of every image, in the order of answers.
@@ -52,7 +53,7 @@ pub struct Observed {
     pub images: usize,
     /// Bytes of the request's message.
     pub request_bytes: usize,
-    /// When it was sent.
+    /// When it was sent; of one that was made a second time, when that was.
     pub sent: Instant,
     /// How it ended.
     pub end: End,

@@ -12,10 +12,10 @@ use tonic::{Request, Response, Status};
 use super::failure::{Class, Failure, Phase};
 use super::message::Envelope;
 use super::model::Model;
+use super::peer::Peer;
 use super::reply;
 use super::session::Session;
 use super::summary::Standing;
-use super::terms::Terms;
 use crate::oip::grpc_inference_service_client::GrpcInferenceServiceClient;
 use crate::oip::{
     EXTENSION, ModelMetadataRequest, ModelReadyRequest, ServerMetadataRequest, ServerReadyRequest,
@@ -25,7 +25,7 @@ use crate::placement::{End, Observed};
 /// A handshake in one session.
 pub(super) struct Handshake<'a> {
     pub(super) session: &'a Session,
-    pub(super) terms: &'a Terms,
+    pub(super) peer: &'a Peer,
 }
 
 impl Handshake<'_> {
@@ -45,12 +45,12 @@ impl Handshake<'_> {
         }
     }
 
-    /// Whether the server serves `model` as the bundle has it.
+    /// Whether the server serves the model at this place as the bundle has it.
     ///
     /// # Errors
     /// A [`Failure`] of the link or the server; what is wrong with the model alone is its [`Standing`].
-    pub(super) async fn prove(&self, model: &Model) -> Result<(Standing, Option<Failure>), Failure> {
-        match self.question(model).await {
+    pub(super) async fn prove(&self, at: usize) -> Result<(Standing, Option<Failure>), Failure> {
+        match self.question(at).await {
             Ok(()) => Ok((Standing::Proven, None)),
             Err(failure) if failure.is_unknown_model() => Ok((Standing::Missing, Some(failure))),
             Err(failure) if failure.is_too_large() => Ok((Standing::Refused, Some(failure))),
@@ -66,7 +66,8 @@ impl Handshake<'_> {
         }
     }
 
-    async fn question(&self, model: &Model) -> Result<(), Failure> {
+    async fn question(&self, at: usize) -> Result<(), Failure> {
+        let model = &self.peer.terms.models[at];
         let mut client = self.client();
         let (name, version) = (model.name.clone(), String::new());
         let ready = self.request(ModelReadyRequest { name: name.clone(), version: version.clone() });
@@ -93,20 +94,21 @@ impl Handshake<'_> {
             Err(failure) if matters(&failure) => return Err(failure),
             Err(_) => {}
         }
-        self.canary(model).await
+        self.canary(at).await
     }
 
     /// Asks what is known.
-    async fn canary(&self, model: &Model) -> Result<(), Failure> {
+    async fn canary(&self, at: usize) -> Result<(), Failure> {
+        let terms = &self.peer.terms;
+        let model = &terms.models[at];
         let wrong = |what| Failure::Canary { model: model.name.clone(), what };
         let (images, inputs) = (model.canary.batch, &model.canary.inputs);
-        let message =
-            Envelope::default().fill(model, images, "canary", inputs, self.terms.config.payload_cap);
+        let message = Envelope::default().fill(model, images, "canary", inputs, terms.config.payload_cap);
         let message = message.map_err(|source| Failure::Message { source })?;
         let request_bytes = message.len();
         let sent = Instant::now();
-        let (most, deadline) = (reply::most(model, images), sent + self.terms.config.handshake);
-        let answer = self.session.infer(message, &self.terms.credentials, most, deadline).await;
+        let (most, deadline) = (reply::most(model, images), sent + terms.config.handshake);
+        let answer = self.session.infer(message, &terms.credentials, most, deadline).await;
         let took = sent.elapsed();
         let answer = match answer {
             Err(failure) if failure.class() == Class::BadAnswer => return Err(wrong(failure.told())),
@@ -121,7 +123,9 @@ impl Handshake<'_> {
             return Err(wrong(what));
         }
         let end = End::Answer { bytes, took, server: answer.server };
-        self.terms.observe(Observed { cut: model.cut, images, request_bytes, sent, end });
+        if self.peer.leads(at) {
+            terms.observe(Observed { cut: model.cut, images, request_bytes, sent, end });
+        }
         Ok(())
     }
 
@@ -131,18 +135,18 @@ impl Handshake<'_> {
 
     fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
-        request.set_timeout(self.terms.config.handshake);
-        self.terms.credentials.apply(request.metadata_mut());
+        request.set_timeout(self.peer.terms.config.handshake);
+        self.peer.terms.credentials.apply(request.metadata_mut());
         request
     }
 
     async fn ask<T>(&self, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Failure> {
-        match timeout(self.terms.config.handshake, call).await {
+        let within = self.peer.terms.config.handshake;
+        match timeout(within, call).await {
             Ok(answer) => {
-                let failed = |status| Failure::of(status, Phase::Before, self.terms.config.handshake);
-                Ok(answer.map_err(failed)?.into_inner())
+                Ok(answer.map_err(|status| Failure::of(status, Phase::Before, within))?.into_inner())
             }
-            Err(_) => Err(Failure::Timeout { within: self.terms.config.handshake }),
+            Err(_) => Err(Failure::Timeout { within }),
         }
     }
 }

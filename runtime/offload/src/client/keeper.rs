@@ -102,7 +102,7 @@ async fn shake_hands(
     let mut last = None;
     for at in smallest_first(models) {
         let model = &models[at];
-        let (stands, failure) = handshake(peer, &session).prove(model).await?;
+        let (stands, failure) = handshake(peer, &session).prove(at).await?;
         if let Some(failure) = &failure {
             let error = peer.redacted(failure);
             let model = &model.name;
@@ -150,7 +150,7 @@ async fn recheck(peer: &Arc<Peer>) {
     let models = &peer.terms.models;
     let later = || Some(Instant::now() + peer.terms.config.breaker.recheck);
     for at in smallest_first(models).into_iter().filter(|at| standing[*at] != Standing::Proven) {
-        match handshake(peer, &session).prove(&models[at]).await {
+        match handshake(peer, &session).prove(at).await {
             Ok((stands, _)) => {
                 peer.change(|known| {
                     known.standing[at] = stands;
@@ -178,7 +178,7 @@ async fn recheck(peer: &Arc<Peer>) {
 }
 
 fn handshake<'s>(peer: &'s Peer, session: &'s Session) -> Handshake<'s> {
-    Handshake { session, terms: &peer.terms }
+    Handshake { session, peer }
 }
 
 async fn connect(peer: &Arc<Peer>) -> Result<Arc<Session>, Failure> {

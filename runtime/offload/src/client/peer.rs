@@ -20,6 +20,8 @@ use super::terms::Terms;
 pub(super) struct Peer {
     pub(super) address: Address,
     pub(super) terms: Arc<Terms>,
+    /// The one that is asked rather than this.
+    ahead: Option<Arc<Self>>,
     pub(super) traffic: Arc<Traffic>,
     /// It is one of our servers, which like to be pinged.
     pub(super) pings_idle: AtomicBool,
@@ -51,7 +53,13 @@ pub(super) struct Known {
 }
 
 impl Peer {
-    pub(super) fn new(address: Address, terms: Arc<Terms>, seed: u64, changed: watch::Sender<()>) -> Self {
+    pub(super) fn new(
+        address: Address,
+        ahead: Option<Arc<Self>>,
+        terms: Arc<Terms>,
+        seed: u64,
+        changed: watch::Sender<()>,
+    ) -> Self {
         let known = Known {
             breaker: Breaker::new(terms.config.breaker, seed, Instant::now()),
             session: None,
@@ -68,6 +76,7 @@ impl Peer {
         Self {
             address,
             terms,
+            ahead,
             traffic: Arc::default(),
             pings_idle: AtomicBool::new(false),
             wake: Notify::new(),
@@ -80,6 +89,11 @@ impl Peer {
     /// Models that can be asked now, a bit for each.
     pub(super) fn usable(&self) -> u64 {
         self.usable.load(Ordering::Acquire)
+    }
+
+    /// Whether nobody would be asked for `model` rather than this peer.
+    pub(super) fn leads(&self, model: usize) -> bool {
+        self.ahead.as_ref().is_none_or(|ahead| ahead.usable() >> model & 1 == 0 && ahead.leads(model))
     }
 
     /// The session for asking `model` about so many images in, if it can be asked now.

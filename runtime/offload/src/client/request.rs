@@ -48,7 +48,9 @@ pub(super) struct Question {
 impl Question {
     /// Asks along `route`, and once more along another if the link fails before anything of an answer is there.
     pub(super) async fn ask(self, route: Route, peers: Arc<[Arc<Peer>]>) -> Option<Completion> {
-        let (failure, used) = match self.attempt(route.clone()).await {
+        let first =
+            Attempt { question: &self, route: route.clone(), sent: self.sent, teaches: true, ended: false };
+        let (failure, used) = match first.run().await {
             Ok(completion) => return Some(completion),
             Err(failure) => (failure, route),
         };
@@ -60,30 +62,9 @@ impl Question {
         if !terms.retries(|budget| budget.retry()) {
             return None;
         }
-        self.attempt(other).await.ok()
-    }
-
-    async fn attempt(&self, route: Route) -> Result<Completion, Failure> {
-        let terms = Arc::clone(&route.peer.terms);
-        let model = &terms.models[self.model];
-        let attempt = Attempt { question: self, route, ended: false };
-        let (session, most) = (&attempt.route.session, reply::most(model, self.images));
-        let answer = session.infer(self.message.clone(), &terms.credentials, most, self.deadline).await;
-        let checked = answer.and_then(|message| {
-            let bytes = message.len();
-            let checked = reply::check(model, self.images, message);
-            Ok((checked.map_err(|source| Failure::Reply { source })?, bytes))
-        });
-        match checked {
-            Ok((reply, bytes)) => {
-                attempt.answered(&reply, bytes);
-                Ok(Completion { logits: reply.logits })
-            }
-            Err(failure) => {
-                attempt.failed(&failure);
-                Err(failure)
-            }
-        }
+        let teaches = other.peer.leads(self.model);
+        let second = Attempt { question: &self, route: other, sent: Instant::now(), teaches, ended: false };
+        second.run().await.ok()
     }
 }
 
@@ -91,18 +72,44 @@ impl Question {
 struct Attempt<'a> {
     question: &'a Question,
     route: Route,
+    sent: Instant,
+    /// Whether the next question goes the same way, so that the placement is to learn of it.
+    teaches: bool,
     ended: bool,
 }
 
 impl Attempt<'_> {
+    async fn run(self) -> Result<Completion, Failure> {
+        let terms = Arc::clone(&self.route.peer.terms);
+        let Question { model, images, ref message, deadline, .. } = *self.question;
+        let model = &terms.models[model];
+        let (session, most) = (&self.route.session, reply::most(model, images));
+        let answer = session.infer(message.clone(), &terms.credentials, most, deadline).await;
+        let checked = answer.and_then(|message| {
+            let bytes = message.len();
+            let checked = reply::check(model, images, message);
+            Ok((checked.map_err(|source| Failure::Reply { source })?, bytes))
+        });
+        match checked {
+            Ok((reply, bytes)) => {
+                self.answered(&reply, bytes);
+                Ok(Completion { logits: reply.logits })
+            }
+            Err(failure) => {
+                self.failed(&failure);
+                Err(failure)
+            }
+        }
+    }
+
     fn answered(mut self, reply: &Reply, bytes: usize) {
-        let took = self.question.sent.elapsed();
+        let took = self.sent.elapsed();
         self.route.peer.answered(took, reply.server);
         self.end(End::Answer { bytes, took, server: reply.server });
     }
 
     fn failed(mut self, failure: &Failure) {
-        let after = self.question.sent.elapsed();
+        let after = self.sent.elapsed();
         let Question { model, images, .. } = *self.question;
         self.route.peer.request_failed(&self.route.session, (model, images), failure);
         let given_up = matches!(failure, Failure::Timeout { .. });
@@ -111,8 +118,12 @@ impl Attempt<'_> {
 
     fn end(&mut self, end: End) {
         self.ended = true;
-        let Question { cut, images, sent, ref message, .. } = *self.question;
-        self.route.peer.terms.observe(Observed { cut, images, request_bytes: message.len(), sent, end });
+        if !self.teaches {
+            return;
+        }
+        let Question { cut, images, ref message, .. } = *self.question;
+        let (sent, request_bytes) = (self.sent, message.len());
+        self.route.peer.terms.observe(Observed { cut, images, request_bytes, sent, end });
     }
 }
 
@@ -120,7 +131,7 @@ impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         if !self.ended {
             self.route.peer.abandoned(&self.route.session);
-            self.end(End::Unanswered { after: self.question.sent.elapsed() });
+            self.end(End::Unanswered { after: self.sent.elapsed() });
         }
     }
 }

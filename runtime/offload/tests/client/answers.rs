@@ -1,10 +1,10 @@
 //! Images that a well-behaved peer completes.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use offramp_offload::client::{Client, Standing, State};
+use offramp_offload::client::{Address, Client, Standing, State};
 use offramp_offload::placement::{Candidate, End, Observed, Place};
 use offramp_runtime::executor::LocalCompletion;
 use offramp_runtime::remote::{Answered, By, Cut, Placement};
@@ -81,6 +81,59 @@ fn probes_and_known_questions_are_observed_and_no_image_waits_for_them() {
     // What ended since is told before the next image.
     run(&table, &mut client, 7..8, PATIENCE, LocalCompletion::InTime);
     assert!(ended.load(Ordering::Relaxed) >= 8, "a known question and seven copies");
+}
+
+/// Sends at one cut, and keeps all that it is told.
+struct Listening {
+    told: Arc<Mutex<Vec<Observed>>>,
+}
+
+impl Place for Listening {
+    fn place(&mut self, cut: &Cut<'_>, _: &[Candidate], _: Instant) -> Placement {
+        if cut.segment == 1 { Placement::Offload } else { Placement::Local }
+    }
+
+    fn observe(&mut self, observed: &Observed) {
+        self.told.lock().unwrap().push(*observed);
+    }
+
+    fn answered(&mut self, _: &Answered) {}
+}
+
+#[test]
+fn a_placement_learns_of_the_peer_that_is_asked_next_and_of_no_other() {
+    let table = table(12);
+    let first = Fake::start(Setup::of(&table));
+    let port = Fake::start(Setup::of(&table)).stop();
+    let told = Arc::new(Mutex::default());
+    let peers = vec![first.address(), Address::plain("127.0.0.1", port)];
+    let place = Box::new(Listening { told: Arc::clone(&told) });
+    let mut client = Client::connect(config(peers), models(&table, "0123456789ab"), place).unwrap();
+    until(&client, |summary| summary.peers[0].state == State::Closed);
+    // Far away: had the placement heard of its known questions, it would think so of the first.
+    let far = Does::Answers { after_ms: 30 };
+    let second = Fake::start_on(port, Setup { request: far, canary: far, ..Setup::of(&table) }, None);
+    until(&client, |summary| summary.peers[1].state == State::Closed);
+    let ask = |client: &mut Client, images| {
+        let asked = Instant::now();
+        let said = run(&table, client, images, PATIENCE, LocalCompletion::InTime);
+        assert!(said.iter().all(|said| said.by == Some(By::Peer)));
+        let told: Vec<Observed> = std::mem::take(&mut *told.lock().unwrap());
+        let took = told.iter().filter_map(|observed| match observed.end {
+            End::Answer { took, .. } => Some((took, observed.sent >= asked)),
+            _ => None,
+        });
+        took.collect::<Vec<_>>()
+    };
+    let (near, known): (Vec<_>, Vec<_>) = ask(&mut client, 0..4).into_iter().partition(|(_, asked)| *asked);
+    assert_eq!((known.len(), near.len()), (3, 4), "three known questions of the first peer alone");
+    assert!(known.iter().all(|(took, _)| *took < Duration::from_millis(30)), "{known:?}");
+    // From here on it is the second that is asked.
+    first.stop();
+    until(&client, |summary| summary.peers[0].state != State::Closed);
+    let far = ask(&mut client, 4..8);
+    assert!(far.len() >= 4 && far.iter().all(|(took, _)| *took >= Duration::from_millis(30)), "{far:?}");
+    assert_eq!(second.requests(), 4);
 }
 
 #[test]
