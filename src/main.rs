@@ -17,6 +17,7 @@ mod ports;
 mod prepared;
 mod provenance;
 mod quantities;
+mod results;
 mod status;
 mod trace;
 mod workload;

@@ -15,6 +15,8 @@ mod quantisation;
 mod wire;
 mod writer;
 
+use std::num::NonZeroUsize;
+
 use offramp_graph::Model;
 use offramp_models::dataset::DataRef;
 use offramp_models::manifest::Extra;
@@ -37,7 +39,23 @@ pub struct TailOptions {
     /// Where they begin, segments that the device has run before; all cuts when empty.
     pub cuts: Vec<usize>,
     /// Also tails that take bytes, calibrated on these pictures.
-    pub wire_data: Option<DataRef>,
+    pub wire_data: Option<WireData>,
+}
+
+/// Pictures that bytes are calibrated or judged on.
+#[derive(Clone, Debug)]
+pub struct WireData {
+    /// Where they are.
+    pub data: DataRef,
+    /// How many are taken, the first; all without.
+    pub limit: Option<NonZeroUsize>,
+}
+
+impl From<DataRef> for WireData {
+    /// All of them.
+    fn from(data: DataRef) -> Self {
+        Self { data, limit: None }
+    }
 }
 
 impl TailOptions {

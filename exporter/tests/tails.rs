@@ -77,7 +77,7 @@ fn with_bytes(folder: &Path, model: &Path, backends: &[&dyn Backend]) -> (Writte
     let inspected = offramp_exporter::plan::plan(model, &PlanOptions::default()).unwrap();
     let (channels, height, width) = inspected.input.chw();
     let data = pictures(folder, Chw { channels, height, width });
-    let tails = TailOptions { cuts: Vec::new(), wire_data: Some(data.clone()) };
+    let tails = TailOptions { cuts: Vec::new(), wire_data: Some(data.clone().into()) };
     let written = split(model, &folder.join("bundle"), &options(tails), backends)
         .unwrap_or_else(|error| panic!("{}: {}", model.display(), offramp_models::Causes(&error)));
     (written, data)
@@ -157,7 +157,7 @@ fn bytes_are_a_quarter_and_their_labels_are_the_same_on_both_engines() {
         let (written, data) = with_bytes(folder.path(), &model, &[engines.last().unwrap().as_ref()]);
         let bundle = &written.bundle;
         for engine in &engines {
-            let found = tails::agreements(bundle, engine.as_ref(), &data, None).unwrap();
+            let found = tails::agreements(bundle, engine.as_ref(), &data.clone().into(), None).unwrap();
             for (row, expected) in found.iter().zip(&written.agreements) {
                 // Untrained networks have close calls: a rounding may decide one of 8.
                 let apart = (row.agreement - expected.agreement).abs() * row.images as f64;
@@ -253,7 +253,7 @@ fn pictures_cross_as_bytes_without_loss_under_every_normalisation_and_layout() {
             let folder = tempfile::tempdir().unwrap();
             let model = flat(folder.path(), layout);
             let data = store(&folder.path().join("all.npz"), shape, &samples);
-            let mut options = options(TailOptions { cuts: vec![0], wire_data: Some(data) });
+            let mut options = options(TailOptions { cuts: vec![0], wire_data: Some(data.into()) });
             options.plan.exits.single = true;
             options.plan.normalisation = normalisation.clone();
             let written =
@@ -351,7 +351,7 @@ fn a_tensor_that_is_the_same_for_all_pictures_crosses_as_bytes_too() {
         let model = crossing(folder.path(), dead);
         let (shape, samples) = grey(4, 0);
         let data = store(&folder.path().join("black.npz"), shape, &samples);
-        let tails = TailOptions { cuts: Vec::new(), wire_data: Some(data) };
+        let tails = TailOptions { cuts: Vec::new(), wire_data: Some(data.into()) };
         let engines = every();
         let backends: Vec<&dyn Backend> = engines.iter().map(AsRef::as_ref).collect();
         let written = split(&model, &folder.path().join("bundle"), &options(tails), &backends).unwrap();
@@ -365,7 +365,7 @@ fn a_tensor_that_is_no_number_on_the_pictures_is_refused_by_name() {
     let model = crossing(folder.path(), op("Div", &["x", "x"], &[]));
     let (shape, samples) = grey(1, 0);
     let data = store(&folder.path().join("black.npz"), shape, &samples);
-    let tails = TailOptions { cuts: Vec::new(), wire_data: Some(data) };
+    let tails = TailOptions { cuts: Vec::new(), wire_data: Some(data.into()) };
     let target = folder.path().join("bundle");
     let error = split(&model, &target, &options(tails), &[&TractBackend::new()]).unwrap_err();
     assert!(matches!(&error, ExportError::Range { tensor, .. } if tensor == "h"), "{error}");
@@ -402,7 +402,7 @@ fn what_cannot_be_written_is_refused_and_leaves_nothing() {
     let engineless = "tails are answered by an engine before they are written, and none was given";
     assert_eq!(refusal(TailOptions::default(), &[]), engineless);
     let data = pictures(folder.path(), Chw { channels: 3, height: 5, width: 5 });
-    let small = TailOptions { cuts: vec![], wire_data: Some(data) };
+    let small = TailOptions { cuts: vec![], wire_data: Some(data.into()) };
     assert!(refusal(small, &[&backend]).contains("5"), "pictures of another size");
 }
 

@@ -4,14 +4,15 @@ mod energy;
 mod offload;
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
 use offramp_models::Sha256;
 use offramp_models::dataset::DataRef;
 use offramp_models::preprocess::Preprocessor;
-use offramp_runtime::bench::record::Energy;
+use offramp_offload::experiment;
+use offramp_runtime::bench::record::{self, Energy};
 use offramp_runtime::bench::{Comparison, Measured, MeasuredExit, Protocol, Subject, SubjectError, compare};
 use offramp_runtime::meter::{Meter, NotMeasured};
 use offramp_runtime::report::Preprocessing;
@@ -23,6 +24,7 @@ use crate::backends::{BackendChoice, BackendFlags};
 use crate::input;
 use crate::meters::MeterChoice;
 use crate::prepared::PreparedBundle;
+use crate::results::ResultFlags;
 use crate::status::{Status, usage};
 use crate::workload::{Device, Workload, WorkloadFlags};
 use crate::{output, quantities};
@@ -66,6 +68,8 @@ pub struct Bench {
     #[command(flatten)]
     workload: WorkloadFlags,
     #[command(flatten)]
+    results: ResultFlags,
+    #[command(flatten)]
     energy: EnergyTrials,
     #[command(flatten)]
     offload: OffloadTrials,
@@ -89,15 +93,16 @@ impl Bench {
                 against: self.against.as_ref(),
                 blocks: self.blocks.unwrap_or(5),
                 turn: self.turn.map_or(10, NonZeroUsize::get),
-                output: self.energy.output.as_deref(),
+                output: self.results.folder(experiment::FILE)?,
                 json: self.json,
             });
         }
         // What is not there is told before anything is opened.
         let meter = self.energy.meter(&self.workload)?;
+        let folder = self.results.folder(record::FILE)?;
         let workload = self.workload.open(self.workload.bundle()?, Device::default())?;
         let found = self.compare(&workload, meter)?;
-        self.print(&workload, found)?;
+        self.print(&workload, found, folder)?;
         Ok(Status::Done)
     }
 
@@ -173,12 +178,12 @@ impl Bench {
         Ok(Found { comparison, energy })
     }
 
-    fn print(&self, workload: &Workload, found: Found) -> anyhow::Result<()> {
+    fn print(&self, workload: &Workload, found: Found, folder: Option<&Path>) -> anyhow::Result<()> {
         let Workload { prepared, chosen, .. } = workload;
         let Found { comparison: found, energy } = found;
         let Some(first) = found.subjects.first() else { return Ok(()) };
         let data = std::iter::once(&self.workload.input.input).chain(&self.against).map(ToString::to_string);
-        if let Some(folder) = &self.energy.output {
+        if let Some(folder) = folder {
             let record =
                 energy::record(&self.workload, workload, data.collect(), &found.subjects, energy.clone())?;
             record.write(folder).with_context(|| format!("cannot write into {}", folder.display()))?;
@@ -219,7 +224,7 @@ impl Bench {
         lines.extend(energy.as_ref().map(energy::tell));
         lines.extend(missing.map(|missing| format!("energy: not measured ({})", missing.why)));
         output::text(lines.join("\n"))?;
-        if let Some(folder) = &self.energy.output {
+        if let Some(folder) = folder {
             output::note(format!("`offramp report {} -o FILE.html` shows it", folder.display()));
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! `offramp split`: a network becomes a bundle.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -8,7 +9,7 @@ use offramp_exporter::exits::Choice;
 use offramp_exporter::image::Normalisation;
 use offramp_exporter::plan::PlanOptions;
 use offramp_exporter::split::{self, SplitOptions, Written};
-use offramp_exporter::tails::{Agreement, TailOptions};
+use offramp_exporter::tails::{Agreement, TailOptions, WireData};
 use offramp_exporter::verify::VerifyOptions;
 use offramp_graph::macs::Counting;
 use offramp_models::dataset::{DataError, DataRef};
@@ -59,6 +60,9 @@ pub struct Split {
     /// Pictures that the steps of --wire u8 are calibrated on: as --input of other commands
     #[arg(long, value_name = "DATA", required_if_eq("wire", "u8"), long_help = DATA)]
     wire_data: Option<DataRef>,
+    /// Take only the first N pictures of --wire-data; each passes through the network and, once per cut, through its tail
+    #[arg(long, value_name = "N", requires = "wire_data", value_parser = quantities::count)]
+    wire_limit: Option<NonZeroUsize>,
     /// Do not prove that composed segments equal the whole network
     #[arg(long)]
     no_proof: bool,
@@ -124,7 +128,8 @@ impl Split {
             force: self.force,
             gradients: self.gradients,
             tails: self.tails.clone().map(|cuts| {
-                let wire_data = self.wire_data.clone().filter(|_| self.wire == Wire::U8);
+                let data = self.wire_data.clone().filter(|_| self.wire == Wire::U8);
+                let wire_data = data.map(|data| WireData { data, limit: self.wire_limit });
                 TailOptions { cuts, wire_data }
             }),
             verify: VerifyOptions {

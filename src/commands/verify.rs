@@ -1,11 +1,12 @@
 //! `offramp verify`: composed segments against the whole network.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
 use offramp_exporter::ExportError;
-use offramp_exporter::tails;
 use offramp_exporter::tails::proof::TailVerification;
+use offramp_exporter::tails::{self, WireData};
 use offramp_exporter::verify::{self, Verification, VerifyOptions};
 use offramp_models::Bundle;
 use offramp_models::dataset::DataRef;
@@ -42,6 +43,9 @@ pub struct Verify {
     /// Also say, on these pictures, how often tails that take bytes give the final label of the segments
     #[arg(long, value_name = "DATA", long_help = DATA)]
     wire_data: Option<DataRef>,
+    /// Take only the first N pictures of --wire-data
+    #[arg(long, value_name = "N", requires = "wire_data", value_parser = quantities::count)]
+    wire_limit: Option<NonZeroUsize>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -66,10 +70,11 @@ impl Verify {
             threads: self.backend.thread_count(),
             ..VerifyOptions::default()
         };
+        let wire_data = self.wire_data.clone().map(|data| WireData { data, limit: self.wire_limit });
         let attempt = |backend: &dyn Backend| {
             let proved = verify::verify(&bundle, &self.against, backend, &options)?;
             let tails = tails::proof::verify(&bundle, backend, &options)?;
-            let agreements = self.wire_data.as_ref();
+            let agreements = wire_data.as_ref();
             let agreements =
                 agreements.map(|data| tails::agreements(&bundle, backend, data, options.threads));
             Ok((proved, tails, agreements.transpose()?.unwrap_or_default()))

@@ -230,6 +230,22 @@ mod tests {
     }
 
     #[test]
+    fn links_of_one_rate_and_delay_that_differ_otherwise_have_rows_of_their_own() {
+        let mut experiment = experiment();
+        let mut shaky = experiment.cells[0].clone();
+        let link = shaky.link.as_mut().unwrap();
+        (link.up.jitter_ms, link.up.queue_bytes) = (4.0, 3000);
+        link.down = link.up;
+        shaky.verdicts[0].best = Way::After(0);
+        experiment.cells.push(shaky);
+        let stored = stored(&experiment);
+        let map = texts(&stored, "break-even");
+        assert_eq!(map.len(), 2 * 2 * 2 + 2);
+        assert_eq!(map[0][2..4], ["1 Mbit/s", "local: 10.0 ms"]);
+        assert_eq!(map[1][2..], ["1 Mbit/s, 4 ms jitter, 3000 bytes wait", "0: 110.0 ms, 0.09x", ""]);
+    }
+
+    #[test]
     fn what_an_attack_changes_stands_beside_what_was() {
         let stored = stored(&experiment());
         let table = stored.findings.tables().find(|table| table.name == "offload-attacked").unwrap();

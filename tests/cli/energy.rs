@@ -93,6 +93,9 @@ fn a_pair_of_inputs_has_joules_latency_exits_and_a_verdict_and_becomes_a_page() 
             "--json",
         ],
     ));
+    // What took minutes is not replaced without a word, and that is told before more minutes go.
+    let (status, told) = refusal(&bench(&bundle, &sys, &["-o", text(&results)]));
+    assert!(status == 1 && told.contains("bench.json is there") && told.contains("--force"), "{told}");
     let energy = &found["energy"];
     assert_eq!(energy["meter"]["domain"], "board");
     for load in 0..2 {

@@ -170,7 +170,10 @@ fn what_cannot_be_tried_is_refused_before_anything_runs() {
     let good = link(folder.path(), "good.toml", "[up]\ndelay_ms = 1\n");
     let bad = link(folder.path(), "bad.toml", "[up]\ndelay_s = 1\n");
     let changing = link(folder.path(), "changing.toml", "[[events]]\nat_s = 1\ndo = \"reset\"\n");
-    let cases: [(&Path, &[&str], i32, &str); 12] = [
+    let kept = folder.path().join("kept");
+    std::fs::create_dir(&kept).unwrap();
+    std::fs::write(kept.join("offload.json"), "of hours").unwrap();
+    let cases: [(&Path, &[&str], i32, &str); 13] = [
         (&plain, &["--offload", "self"], 1, "hint: `offramp split --tails` writes them"),
         (
             &tails,
@@ -187,6 +190,7 @@ fn what_cannot_be_tried_is_refused_before_anything_runs() {
         (&tails, &["--link", &good], 2, "--offload"),
         (&tails, &["--offload", "self", "--link", &good, "--then", &changing], 2, "no events of its own"),
         (&tails, &["--offload", "self", "--offload-after", "0", "-o", &good], 1, "cannot write into"),
+        (&tails, &["--offload", "self", "--offload-after", "0", "-o", text(&kept)], 1, "--force replaces it"),
         (&tails, &["--offload", "self", "--as-bundled"], 2, "--as-bundled"),
     ];
     for (bundle, flags, status, expected) in cases {
@@ -195,6 +199,7 @@ fn what_cannot_be_tried_is_refused_before_anything_runs() {
         assert_eq!(found.0, status, "{flags:?}: {}", found.1);
         assert!(found.1.contains(expected), "{flags:?} lacks {expected:?}: {}", found.1);
     }
+    assert_eq!(std::fs::read(kept.join("offload.json")).unwrap(), b"of hours");
     let run = ["run", text(&tails), "--input", "shapes:test:1", "--offload", "grpc://h:1"];
     let found = refusal(&[&run[..], &["--offload-after", "local"]].concat());
     assert!(found.0 == 2 && found.1.contains("or auto"), "{}", found.1);

@@ -31,7 +31,7 @@ fn bytes_are_told_with_what_they_save_and_change() {
     let folder = tempfile::tempdir().unwrap();
     let (out, model) = (folder.path().join("bundle"), root().join("models/zoo/shapes-sdn.onnx"));
     let split = ["split", text(&model), "-o", text(&out), "--backend", "tract"];
-    let wire = ["--tails", "0,3", "--wire", "u8", "--wire-data", "shapes:calibration:40"];
+    let wire = ["--tails", "0,3", "--wire", "u8", "--wire-data", "shapes:calibration", "--wire-limit", "40"];
     let told = json(&[&split[..], &wire, &["--json"]].concat());
     let cuts = |rows: &serde_json::Value, key: &str| {
         rows.as_array().unwrap().iter().map(|row| row[key].as_u64().unwrap()).collect::<Vec<_>>()
@@ -47,7 +47,8 @@ fn bytes_are_told_with_what_they_save_and_change() {
     assert_eq!(told["agreements"][0]["agreement"], 1.0, "pictures lose nothing");
 
     let verify = ["verify", text(&out), "--against", text(&model), "--backend", "tract"];
-    let found = json(&[&verify[..], &["--wire-data", "shapes:test:30", "--json"]].concat());
+    let found =
+        json(&[&verify[..], &["--wire-data", "shapes:test", "--wire-limit", "30", "--json"]].concat());
     assert_eq!(found["holds"], true);
     assert_eq!(cuts(&found["tail_proof"]["tails"], "cut"), [0, 0, 3, 3]);
     assert_eq!(cuts(&found["agreements"], "images"), [30, 30]);

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use offramp_graph::Model;
-use offramp_models::dataset::DataRef;
 use offramp_models::{Bundle, Manifest, TensorSpec, Wire};
 use offramp_runtime::backend::{Backend, Origin, Runner, Value};
 use serde::Serialize;
 
+use super::WireData;
 use super::calibrate::{Calibration, Pictures, labels};
 use super::composition::{self, Composition, Passed};
 use super::proof::PreparedTail;
@@ -30,7 +30,7 @@ pub struct Agreement {
     pub image_bytes: u64,
 }
 
-/// Runs all pictures of `data` through the segments of `bundle` and through each of its tails that takes bytes.
+/// Runs the pictures of `data` through the segments of `bundle` and through each of its tails that takes bytes.
 ///
 /// # Errors
 /// `Bundle` for tails that were changed; `Data`, `Feed` and `FewImages` for pictures that cannot be run; `Range` and
@@ -38,7 +38,7 @@ pub struct Agreement {
 pub fn agreements(
     bundle: &Bundle,
     backend: &dyn Backend,
-    data: &DataRef,
+    data: &WireData,
     threads: Option<usize>,
 ) -> Result<Vec<Agreement>, ExportError> {
     let manifest = bundle.manifest();

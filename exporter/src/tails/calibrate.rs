@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use offramp_models::dataset::{self, DataRef};
-use offramp_models::dataset::{Dataset, OpenOptions};
+use std::num::NonZeroUsize;
+
+use offramp_models::dataset::{self, Dataset, OpenOptions};
 use offramp_models::{DType, Manifest, Sha256, TensorSpec};
 use offramp_runtime::backend::HostTensor;
 use offramp_runtime::confidence::Prediction;
 use offramp_runtime::feed::Feed;
 
+use super::WireData;
 use super::composition::{self, Composition};
 use crate::ExportError;
 
@@ -22,9 +24,11 @@ pub(super) struct Pictures {
 }
 
 impl Pictures {
-    /// Opens what `data` names. Labels are not looked at.
-    pub(super) fn open(data: &DataRef, manifest: &Manifest) -> Result<Self, ExportError> {
-        let options = OpenOptions { class_names: manifest.classes.names.as_deref(), limit: None };
+    /// Opens what `wire` names. Labels are not looked at.
+    pub(super) fn open(wire: &WireData, manifest: &Manifest) -> Result<Self, ExportError> {
+        let WireData { data, limit } = wire;
+        let limit = limit.map(NonZeroUsize::get);
+        let options = OpenOptions { class_names: manifest.classes.names.as_deref(), limit };
         let opened = dataset::open(data, &options).map_err(Box::new)?;
         let (_, height, width) = manifest.input.chw();
         opened.check_size(height, width).map_err(Box::new)?;

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use offramp_graph::Model;
-use offramp_models::dataset::DataRef;
 use offramp_models::{Canary, DType, Manifest, TensorSpec, Wire};
 use offramp_runtime::backend::Backend;
 
+use super::WireData;
 use super::agreement::{Agreement, Encoder, Subject};
 use super::calibrate::{Calibration, Pictures};
 use super::composition::{self, Composition, Passed};
@@ -34,7 +34,7 @@ pub(super) struct Workshop<'a> {
 pub(super) fn write(
     shop: &Workshop<'_>,
     tails: &[(usize, Model)],
-    data: &DataRef,
+    data: &WireData,
     writer: &mut Writer<'_>,
 ) -> Result<Vec<Agreement>, ExportError> {
     let manifest = shop.manifest;

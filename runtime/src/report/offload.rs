@@ -9,7 +9,7 @@ use crate::statistics::Latency;
 /// Images that left the device. What the device and the other machine cost are kept apart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OffloadReport {
-    /// Images sent.
+    /// Images for which a peer was asked, those among them that were given up before all of them was out.
     pub sent: usize,
     /// Images sent, by the segment that would have run next.
     pub cuts: Vec<usize>,

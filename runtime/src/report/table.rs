@@ -43,7 +43,12 @@ impl Report {
         if let Some(offload) = &self.offload {
             let OffloadReport { sent, by_peer, by_device, degraded, sent_bytes, .. } = offload;
             writeln!(text, "sent to a peer: {sent} of {} images, {sent_bytes} bytes", self.images)?;
-            writeln!(text, "answered by the peer {by_peer}, by the device {by_device}, degraded {degraded}")?;
+            write!(text, "answered by the peer {by_peer}, by the device {by_device}, degraded {degraded}")?;
+            writeln!(
+                text,
+                "{}",
+                if *degraded > 0 { " (counted at the exit whose answer it was)" } else { "" }
+            )?;
         }
         if let Some(energy) = self.energy_j {
             writeln!(text, "energy: {:.3} J", energy.0)?;

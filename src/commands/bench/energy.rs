@@ -1,7 +1,5 @@
 //! `bench --meter`: what an image costs.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use offramp_models::dataset::Dataset;
 use offramp_runtime::backend::processor::Processor;
@@ -28,9 +26,6 @@ pub struct EnergyTrials {
     /// Measure what an image costs by the exit where it stops: exits one by one, and mixtures of them
     #[arg(long, requires = "meter")]
     energy_per_exit: bool,
-    /// Write what came out to DIR (bench.json, with --offload offload.json), for `offramp report`
-    #[arg(short, long, value_name = "DIR")]
-    pub output: Option<PathBuf>,
 }
 
 impl EnergyTrials {

@@ -129,8 +129,6 @@ impl OffloadTrials {
         });
         let other = other.transpose()?;
         let mut experiment = self.experiment(plan, &workload, reached.name.clone())?;
-        // A folder that cannot be written is told before anything is measured.
-        Self::keep(plan.output, &experiment)?;
         let protocol = Protocol {
             warm_up: WarmUp { window: 10, tolerance: 0.1, most: 40 },
             blocks: plan.blocks.into(),

@@ -1,16 +1,43 @@
 //! The break-even map: which way is best at which rate and delay.
 
 use offramp_offload::experiment::{Cell as Tested, Experiment, Tried, Way};
+use offramp_offload::link::Shape;
 
 use super::device;
 use super::ways::of;
 use crate::findings::{Axis, Cell, Figure, MOST_SERIES, Mark, Series, Table};
 use crate::metrics::row::{absent, text, word};
 
-/// Rate in bits per second and delay in milliseconds of a cell whose link has both, the same each way, and does not change.
-fn place(cell: &Tested) -> Option<(u64, f64)> {
-    let link = cell.link.as_ref().filter(|link| link.events == 0 && link.up == link.down)?;
-    Some((link.up.rate_bps?, link.up.delay_ms))
+/// A cell whose link has a place on the map: a rate and a delay, the same each way, that do not change.
+#[derive(Clone, Copy)]
+struct Spot<'a> {
+    cell: &'a Tested,
+    rate: u64,
+    link: Shape,
+}
+
+impl<'a> Spot<'a> {
+    fn of(cell: &'a Tested) -> Option<Self> {
+        let link = cell.link.as_ref().filter(|link| link.events == 0 && link.up == link.down)?.up;
+        Some(Self { cell, rate: link.rate_bps?, link })
+    }
+
+    /// What else tells links apart: those that differ in it are not compared by rate and delay.
+    const fn kind(&self) -> (f64, usize) {
+        (self.link.jitter_ms, self.link.queue_bytes)
+    }
+}
+
+/// What a kind of link has that others do not.
+fn besides((jitter, queue): (f64, usize)) -> String {
+    let mut text = String::new();
+    if jitter > 0.0 {
+        text += &format!(", {jitter} ms jitter");
+    }
+    if queue != Shape::default().queue_bytes {
+        text += &format!(", {queue} bytes wait");
+    }
+    text
 }
 
 /// Distinct values, sorted.
@@ -22,35 +49,32 @@ fn distinct<T: Copy + PartialEq + PartialOrd>(values: impl Iterator<Item = T>) -
 }
 
 /// Devices with the cells whose links have a place on the map.
-fn devices(experiment: &Experiment) -> Vec<Vec<(&Tested, u64, f64)>> {
-    let placed =
-        experiment.cells.iter().filter_map(|cell| place(cell).map(|(rate, delay)| (cell, rate, delay)));
-    let placed: Vec<_> = placed.collect();
-    let scales = distinct(placed.iter().map(|(cell, ..)| cell.device_scale));
-    scales
-        .iter()
-        .map(|scale| placed.iter().copied().filter(|(cell, ..)| cell.device_scale == *scale).collect())
-        .collect()
+fn devices(experiment: &Experiment) -> Vec<Vec<Spot<'_>>> {
+    let placed: Vec<_> = experiment.cells.iter().filter_map(Spot::of).collect();
+    let scales = distinct(placed.iter().map(|spot| spot.cell.device_scale));
+    let of = |scale: &f64| placed.iter().copied().filter(|spot| spot.cell.device_scale == *scale).collect();
+    scales.iter().map(of).collect()
 }
 
-/// A row for every input, device and rate, a column for every delay: the best fixed way, with its mean latency and how many times
+/// A row for every input, device, rate and kind of link, a column for every delay: the best fixed way, with its mean latency and how many times
 /// as long the device alone takes.
 pub fn table(experiment: &Experiment) -> Table {
     let devices = devices(experiment);
-    let delays = distinct(devices.iter().flatten().map(|(_, _, delay)| *delay));
+    let delays = distinct(devices.iter().flatten().map(|spot| spot.link.delay_ms));
     let mut rows = Vec::new();
     for input in &experiment.data {
         for cells in &devices {
-            for rate in distinct(cells.iter().map(|(_, rate, _)| *rate)) {
-                let Some((first, ..)) = cells.first() else { continue };
+            for (rate, kind) in distinct(cells.iter().map(|spot| (spot.rate, spot.kind()))) {
+                let Some(first) = cells.first() else { continue };
                 let mut row = vec![
                     word(&input.name),
-                    word(&device(first)),
-                    word(&format!("{} Mbit/s", rate as f64 / 1e6)),
+                    word(&device(first.cell)),
+                    word(&format!("{} Mbit/s{}", rate as f64 / 1e6, besides(kind))),
                 ];
                 row.extend(delays.iter().map(|delay| {
-                    let cell = cells.iter().find(|(_, r, d)| *r == rate && d == delay);
-                    cell.map_or_else(|| absent("it was not tried"), |(cell, ..)| best(cell, &input.name))
+                    let mut there = cells.iter().filter(|spot| spot.rate == rate && spot.kind() == kind);
+                    let spot = there.find(|spot| spot.link.delay_ms == *delay);
+                    spot.map_or_else(|| absent("it was not tried"), |spot| best(spot.cell, &input.name))
                 }));
                 rows.push(row);
             }
@@ -86,31 +110,32 @@ fn best(cell: &Tested, input: &str) -> Cell {
     }
 }
 
-/// Mean latency over rate, a line for every way: one figure for each device at the least delay, then one for each other delay.
+/// Mean latency over rate, a line for every way: one figure for each device at the least delay, then one for each other delay and kind.
 pub fn figures(experiment: &Experiment) -> [Vec<Figure>; 2] {
     let (mut figures, mut further) = (Vec::new(), Vec::new());
     let Some(input) = experiment.data.first() else { return [figures, further] };
     for (number, cells) in devices(experiment).iter().enumerate() {
-        let delays = distinct(cells.iter().map(|(_, _, delay)| *delay));
-        for (at, delay) in delays.iter().enumerate() {
-            let mut here: Vec<_> = cells.iter().filter(|(_, _, other)| other == delay).collect();
-            here.sort_unstable_by_key(|(_, rate, _)| *rate);
+        let lines = distinct(cells.iter().map(|spot| (spot.kind(), spot.link.delay_ms)));
+        for (at, (kind, delay)) in lines.iter().enumerate() {
+            let here = cells.iter().filter(|spot| (spot.kind(), spot.link.delay_ms) == (*kind, *delay));
+            let mut here: Vec<_> = here.copied().collect();
+            here.sort_unstable_by_key(|spot| spot.rate);
             if here.len() < 2 {
                 continue;
             }
             let name = format!("offload-latency-{number}-{at}");
-            let figure = figure(name, &here, *delay, &input.name);
+            let figure = figure(name, &here, &input.name);
             if at == 0 { figures.push(figure) } else { further.push(figure) }
         }
     }
     [figures, further]
 }
 
-fn figure(name: String, cells: &[&(&Tested, u64, f64)], delay: f64, input: &str) -> Figure {
+fn figure(name: String, spots: &[Spot<'_>], input: &str) -> Figure {
     let mut ways: Vec<Way> = Vec::new();
-    for way in cells
+    for way in spots
         .iter()
-        .flat_map(|(cell, ..)| &cell.tried)
+        .flat_map(|spot| &spot.cell.tried)
         .filter(|tried| tried.input == input)
         .map(|tried| tried.way)
     {
@@ -127,19 +152,21 @@ fn figure(name: String, cells: &[&(&Tested, u64, f64)], delay: f64, input: &str)
     let left_out = ways.len().saturating_sub(MOST_SERIES);
     ways.truncate(MOST_SERIES);
     let series = ways.iter().map(|way| {
-        let point = |(cell, rate, _): &&(&Tested, u64, f64)| {
-            let mean = of(cell, input, *way).map(Tried::mean_s).filter(|mean| mean.is_finite())?;
-            Some([*rate as f64 / 1e6, mean * 1e3])
+        let point = |spot: &Spot<'_>| {
+            let mean = of(spot.cell, input, *way).map(Tried::mean_s).filter(|mean| mean.is_finite())?;
+            Some([spot.rate as f64 / 1e6, mean * 1e3])
         };
         let name = match way {
             Way::After(0) => "the image is sent".to_owned(),
             Way::After(cut) => format!("sent after {cut}"),
             other => other.to_string(),
         };
-        Series { name, mark: Mark::Line, points: cells.iter().filter_map(point).collect() }
+        Series { name, mark: Mark::Line, points: spots.iter().filter_map(point).collect() }
     });
     let axis = |label: &str| Axis { label: label.into(), ends: None, categories: None, logarithmic: true };
-    let device = cells.first().map_or_else(String::new, |(cell, ..)| device(cell));
+    let place = spots.first().map_or_else(String::new, |spot| {
+        format!("{} ms each way{}, device {}", spot.link.delay_ms, besides(spot.kind()), device(spot.cell))
+    });
     let mut caption =
         "Mean latency of all images, those that stay on the device included; both axes are logarithmic."
             .to_owned();
@@ -148,7 +175,7 @@ fn figure(name: String, cells: &[&(&Tested, u64, f64)], delay: f64, input: &str)
     }
     Figure {
         name,
-        title: format!("Latency by rate, {delay} ms each way, device {device}"),
+        title: format!("Latency by rate, {place}"),
         caption,
         x: axis("Rate, Mbit/s"),
         y: axis("Mean latency, ms"),
