@@ -49,10 +49,10 @@ impl WindowFlags {
         let plan = self.windows.map_or(plan, |windows| plan.with_windows(windows.get()));
         let plan = self.window.map_or(plan, |window| plan.with_window(window));
         output::note(format!(
-            "energy: {} windows of {:.1} s for each of {} loads, about {:.1} min",
-            plan.windows,
-            plan.window.as_secs_f64(),
+            "energy: for each load ({}) windows of {:?} ({}), about {:.1} min",
             loads.len(),
+            plan.window,
+            plan.windows,
             plan.duration(loads.len()).as_secs_f64() / 60.0
         ));
         let bar = output::progress(u64::from(plan.windows) * loads.len() as u64, "energy");
@@ -72,17 +72,18 @@ impl WindowFlags {
         Ok(session?)
     }
 
-    /// Joules of an image by the exit where it stops, net of idling.
+    /// Joules of an image by the exit where it stops, net of idling, each with half of its stated 95 % interval.
     ///
     /// # Errors
-    /// As [`WindowFlags::measure`], and when an exit has no window that counts.
+    /// As [`WindowFlags::measure`]; when an exit has no window that counts or no interval, is said to give energy, or is the last
+    /// and cannot be told from nothing.
     pub fn exits(
         &self,
         host: &Host,
         meter: &mut dyn Meter,
         pipeline: &Pipeline,
         data: &dyn Dataset,
-    ) -> anyhow::Result<Vec<f64>> {
+    ) -> anyhow::Result<Vec<(Joules, Joules)>> {
         let exits = pipeline.exits().len();
         with_exits(pipeline, data, |forced| {
             let mut loads = forced.loads();
@@ -92,23 +93,29 @@ impl WindowFlags {
             let summaries = session.summaries();
             let net = summaries.iter().map(|summary| {
                 let none = || format!("no window of {} counts, or no idle one", summary.load);
-                summary.net.map(|net| net.mean).with_context(none)
+                let mean = Joules(summary.net.with_context(none)?.mean);
+                let alone = "one window of an exit that counts has no interval";
+                let advice = "--windows 2 or more";
+                let half = summary.net_interval.ok_or_else(|| hint(anyhow::anyhow!(alone), advice))?;
+                anyhow::Ok((mean, half))
             });
             let net = net.collect::<anyhow::Result<Vec<_>>>()?;
-            let last = net.last().copied().zip(summaries.last().and_then(|last| last.net_interval));
-            match last {
-                Some((mean, half)) if mean <= half.0 => {
-                    let mean = Joules(mean);
-                    let told = format!(
-                        "an image costs {mean} +- {half} net: the meter cannot tell that from nothing"
-                    );
-                    Err(hint(
-                        anyhow::anyhow!(told),
-                        "longer windows (--window), or a meter of the board alone",
-                    ))
-                }
-                _ => Ok(net),
+            let last = net.len().saturating_sub(1);
+            // The whole network must cost something that is seen; an early exit may cost little, and never less than nothing.
+            let not_seen = |(exit, (mean, half)): &(usize, &(Joules, Joules))| {
+                mean.0 < 0.0 || (*exit == last && mean.0 <= half.0)
+            };
+            if let Some((exit, (mean, half))) = net.iter().enumerate().find(not_seen) {
+                let told = format!(
+                    "an image that stops at exit {exit} costs {} net: the meter cannot tell that from nothing",
+                    mean.within(*half)
+                );
+                return Err(hint(
+                    anyhow::anyhow!(told),
+                    "longer windows (--window), or a meter of the board alone",
+                ));
             }
+            Ok(net)
         })
     }
 }

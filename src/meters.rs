@@ -12,6 +12,7 @@ use offramp_runtime::meter::{Description, Meter, NotMeasured, Sampler, Sampling}
 
 use crate::output;
 use crate::ports::PortFlag;
+use crate::status::{hint, usage};
 
 /// What measures energy.
 #[derive(Args, Clone, Debug)]
@@ -27,7 +28,7 @@ pub struct MeterFlags {
     /// Look for on-board sources in this folder instead of /sys
     #[arg(long, value_name = "DIR")]
     sysfs_root: Option<PathBuf>,
-    /// Take the sum of these rails for the total, instead of the board's rule
+    /// Take the sum of these rails for the total, instead of the board's rule; a serial meter of several rails has no other
     #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
     rail: Vec<String>,
 }
@@ -94,8 +95,20 @@ impl MeterFlags {
     /// When a meter that was asked for by name cannot be used, or has no such rails.
     pub fn open(&self, unasked: &MeterChoice) -> anyhow::Result<Metering> {
         let choice = self.meter.as_ref().unwrap_or(unasked);
+        let none_to_choose = |why: &NotMeasured| {
+            let asked = self.rail.join(",");
+            let error = anyhow::anyhow!("there are no rails to choose {asked} from: {}", why.why);
+            if self.rail.is_empty() {
+                Ok(())
+            } else {
+                Err(hint(error, "leave --rail out, or name a --meter that has them"))
+            }
+        };
         let found = match choice {
-            MeterChoice::None => return Ok(Err(NotMeasured::energy("no meter was asked for"))),
+            MeterChoice::None => {
+                let why = NotMeasured::energy("no meter was asked for");
+                return none_to_choose(&why).map(|()| Err(why));
+            }
             MeterChoice::Auto => match source::choose(&self.host()) {
                 Ok(choice) => {
                     let taken = choice.found.description.total.as_ref().ok().map(|rule| &rule.domain);
@@ -106,12 +119,22 @@ impl MeterFlags {
                     }
                     choice.found
                 }
-                Err(passed_over) => return Ok(Err(NotMeasured::energy(nothing(&passed_over)))),
+                Err(passed_over) => {
+                    let why = NotMeasured::energy(nothing(&passed_over));
+                    return none_to_choose(&why).map(|()| Err(why));
+                }
             },
             MeterChoice::Source(kind) => source::find(&self.host(), *kind)?,
             MeterChoice::Serial(port) => {
-                let meter = SerialMeter::new(Recorder::open(port.connect(), Settings::default())?);
+                let settings = Settings { rails: self.rail.clone(), ..Settings::default() };
+                let meter = SerialMeter::new(Recorder::open(port.connect(), settings)?);
                 return self.told(Box::new(meter)).map(Ok);
+            }
+            MeterChoice::Csv(_) if !self.rail.is_empty() => {
+                return Err(usage(
+                    "--rail does not go with a meter that prints lines",
+                    "its lines are one rail",
+                ));
             }
             MeterChoice::Csv(port) => {
                 return self.told(Box::new(CsvMeter::open(port.connect(), None)?)).map(Ok);

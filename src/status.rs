@@ -4,7 +4,7 @@ use std::io;
 
 #[cfg(feature = "full")]
 use offramp_exporter::ExportError;
-use offramp_firmware_host::{PortError, RecorderError};
+use offramp_firmware_host::{PortError, RailsError, RecorderError};
 use offramp_models::BundleError;
 use offramp_models::dataset::DataError;
 use offramp_offload::client::ConfigError;
@@ -146,6 +146,9 @@ fn find_hint(error: &anyhow::Error) -> Option<String> {
     if let Some(remedy) = error.chain().find_map(|cause| port_error(cause)?.remedy()) {
         return Some(format!("{remedy}; `offramp board list` lists the ports"));
     }
+    if let Some(rails) = error.chain().find_map(|cause| cause.downcast_ref::<RailsError>()) {
+        return rails_hint(rails).map(str::to_owned);
+    }
     if error.chain().any(|cause| matches!(cause.downcast_ref(), Some(RecorderError::Link { .. }))) {
         let advice =
             "`offramp board monitor PORT --lines` shows what it says; @BAUD behind the port is its speed";
@@ -169,6 +172,13 @@ fn find_hint(error: &anyhow::Error) -> Option<String> {
         _ => return None,
     };
     Some(advice.to_owned())
+}
+
+fn rails_hint(error: &RailsError) -> Option<&'static str> {
+    Some(match error {
+        RailsError::NoPower => "docs/wire.md says which channels are power",
+        RailsError::Several { .. } | RailsError::Missing { .. } => "--rail NAME,.. names rails to add",
+    })
 }
 
 fn client_hint(error: &ConfigError) -> Option<&'static str> {

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use offramp_firmware_host::{
-    Event, Link, LinkError, Port, PortConnect, PortSelector, Recorder, Series, Session, Settings,
+    Event, Link, LinkError, Port, PortConnect, PortSelector, PowerRail, Recorder, Series, Session, Settings,
 };
 use offramp_wire::{Fault, Message, SCHEMA_HASH};
 
@@ -110,6 +110,7 @@ fn stream_samples(
 ) -> Result<(), Box<dyn Error>> {
     let hello = session.hello().clone();
     let tick_hz = f64::from(hello.tick_hz);
+    let rails = PowerRail::choose(&hello, &[])?;
     let rate_millihz = session.start(rate_millihz, 0)?;
     let step = tick_hz * 1000.0 / f64::from(rate_millihz);
     let mut series = Series::with_step(step);
@@ -137,7 +138,7 @@ fn stream_samples(
         match session.next(Instant::now() + Duration::from_millis(20))? {
             Some(Event::Samples(batch)) => {
                 frames += 1;
-                series.push(&batch, &hello, session.ticks());
+                series.push(&batch, &rails, session.ticks());
             }
             Some(Event::Marker { ticks, .. }) => marks.push(ticks as f64),
             Some(Event::Stopped { samples, lost }) => said = Some((u64::from(samples), lost)),

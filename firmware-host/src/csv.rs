@@ -4,6 +4,7 @@
 //! checksum: what cannot be read is counted, and a pause much longer than usual is a gap. Windows are placed by when
 //! lines arrive, so their ends are off by the line's delay, which nothing tells.
 
+mod epoch;
 mod meter;
 
 use std::str::FromStr;

@@ -10,6 +10,7 @@ use offramp_wire::{
     encode,
 };
 
+use crate::rails::RailsError;
 use crate::stream::{is_early, is_gone};
 
 /// The most that is handed to a line at once: more than a terminal's free room can block for ever on Linux.
@@ -78,6 +79,14 @@ pub enum LinkError {
         name: String,
         /// What it lacks.
         ability: &'static str,
+    },
+    /// What the device measures is no power, or more than may be added unasked.
+    #[error("the device {name} cannot be used as a meter")]
+    Rails {
+        /// The device.
+        name: String,
+        /// Why.
+        source: RailsError,
     },
     /// The device's clock is not the one that it was.
     #[error("the device's clock jumped: it is at least {by:?} off what it was")]

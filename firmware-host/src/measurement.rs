@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use offramp_wire::Hello;
+use offramp_wire::{Batch, Hello};
 use serde::Serialize;
 
 use crate::clock::{Alignment, Clock};
 use crate::link::LinkCounts;
+use crate::rails::PowerRail;
 use crate::recorder::{RecorderError, Status};
-use crate::series::Series;
+use crate::series::{Series, Sum};
 
 /// What is kept of the past while no window is open.
 const PAST_S: f64 = 5.0;
@@ -18,6 +19,8 @@ const PAST_S: f64 = 5.0;
 pub enum Edges {
     /// A wire where it had edges, else whichever of the other two is surer.
     Best,
+    /// Where the host says: by marks or clocks, whichever is surer, whatever a wire does.
+    Host,
     /// Edges of a wire within the window: from the first to the last one of its kind, or to the last one.
     Line,
     /// The device's stamps of marks that were sent to it.
@@ -61,6 +64,10 @@ pub struct Measurement {
     pub edge_error_j: f64,
     /// What one count of the sensor is over the whole window, in joules.
     pub step_j: f64,
+    /// Watts at the first and the last moment with samples.
+    pub ends_w: Option<[f64; 2]>,
+    /// Standard error of the mean power, in watts, from what neighbouring samples differ by.
+    pub noise_w: Option<f64>,
     /// How well the clocks were aligned, at the end of the window.
     pub alignment: Option<Alignment>,
 }
@@ -89,15 +96,25 @@ pub(crate) struct State {
     pub(crate) counts: LinkCounts,
     pub(crate) busy: Duration,
     pub(crate) overruns: u64,
+    /// Samples that came and that never came, of epochs that are kept no more.
+    pub(crate) past: (u64, u64),
 }
 
 #[derive(Debug)]
 pub(crate) struct Epoch {
     pub(crate) hello: Hello,
+    pub(crate) rails: Vec<PowerRail>,
     pub(crate) clock: Clock,
     pub(crate) series: Series,
     pub(crate) rate_millihz: u32,
     pub(crate) edges: Vec<Edge>,
+}
+
+impl Epoch {
+    /// Whether a batch has the channels of the hello.
+    pub(crate) fn describes(&self, batch: &Batch) -> bool {
+        batch.scales().len() == self.hello.channels.len()
+    }
 }
 
 /// The wire changed.
@@ -117,7 +134,23 @@ pub(crate) struct Mark {
     pub(crate) back: f64,
 }
 
+impl Edges {
+    /// The same without a wire.
+    pub(crate) const fn of_host(self) -> Self {
+        match self {
+            Self::Best | Self::Line => Self::Host,
+            other => other,
+        }
+    }
+}
+
 impl State {
+    /// The time of the samples of one frame.
+    pub(crate) fn frame(&self) -> Duration {
+        let Some(epoch) = self.epochs.last() else { return Duration::ZERO };
+        Duration::from_secs_f64(epoch.series.batch() as f64 * 1000.0 / f64::from(epoch.rate_millihz.max(1)))
+    }
+
     /// Whether samples reach the moment, and its mark was stamped.
     pub(crate) fn reaches(&self, moment: &Moment) -> bool {
         let Some(epoch) = self.epochs.last() else { return false };
@@ -133,7 +166,10 @@ impl State {
     /// Keeps the past short: what is needed by nobody, or by a window that begins now with the mark `kept`.
     pub(crate) fn forget(&mut self, kept: Option<u32>) {
         let ended = self.epochs.len().saturating_sub(1);
-        self.epochs.drain(..ended);
+        for epoch in self.epochs.drain(..ended) {
+            self.past.0 += epoch.series.taken();
+            self.past.1 += epoch.series.lost();
+        }
         self.marks.retain(|mark| kept == Some(mark.token) && mark.epoch >= ended);
         self.marks.iter_mut().for_each(|mark| mark.epoch -= ended);
         if let Some(epoch) = self.epochs.last_mut()
@@ -154,21 +190,22 @@ impl State {
         to: Moment,
         wanted: Edges,
     ) -> Result<Measurement, RecorderError> {
-        let line = self.line_edges(from, to);
         let serial = self.mark_edges(from, to);
         let clock = self.clock_edges(from, to);
+        let host = |serial: Result<Ends, RecorderError>, clock: Ends| match serial {
+            Ok(serial) if serial.error_s < clock.error_s => serial,
+            _ => clock,
+        };
         let chosen = match wanted {
-            Edges::Line => line?,
+            Edges::Line => self.line_edges(from, to)?,
             Edges::Serial => serial?,
             Edges::Clock => clock,
-            Edges::Best => line.unwrap_or(match serial {
-                Ok(serial) if serial.error_s < clock.error_s => serial,
-                _ => clock,
-            }),
+            Edges::Host => host(serial, clock),
+            Edges::Best => self.line_edges(from, to).unwrap_or_else(|_| host(serial, clock)),
         };
-        let mut energy_j = 0.0;
-        let mut covered_s = 0.0;
-        let (mut samples, mut gaps, mut epochs) = (0, 0, 0);
+        // Its ticks are seconds here, which epochs have in common.
+        let mut all = Sum::default();
+        let mut epochs = 0;
         let mut step_w: f64 = 0.0;
         for (index, epoch) in self.epochs.iter().enumerate() {
             let Some((begin, end)) = chosen.in_epoch(index, epoch) else { continue };
@@ -181,14 +218,14 @@ impl State {
                 (true, true) => chosen.window_s / (end - begin),
                 _ => epoch.clock.seconds_per_tick(),
             };
-            energy_j += sum.watt_ticks * second;
-            covered_s += sum.covered * second;
-            samples += sum.samples;
             // Between two epochs there is a gap by nature.
-            gaps += sum.gaps + u64::from(epochs > 0);
+            let gaps = sum.gaps + u64::from(epochs > 0);
+            let (watt_ticks, covered) = (sum.watt_ticks * second, sum.covered * second);
+            all.add(&Sum { watt_ticks, covered, gaps, ..sum });
             epochs += 1;
             step_w = step_w.max(epoch.series.step_w());
         }
+        let Sum { watt_ticks: energy_j, covered: covered_s, samples, gaps, ends_w, .. } = all;
         if covered_s == 0.0 {
             let why = match &self.status {
                 Status::Recording => "the device sends none".to_owned(),
@@ -207,6 +244,8 @@ impl State {
             edge_error_s: chosen.error_s,
             edge_error_j: chosen.error_s * (energy_j / covered_s).abs(),
             step_j: step_w * chosen.window_s,
+            ends_w,
+            noise_w: all.noise_w(),
             alignment: self.epochs.last().and_then(|epoch| epoch.clock.alignment()),
         })
     }
@@ -245,26 +284,27 @@ impl State {
     }
 
     fn line_edges(&self, from: Moment, to: Moment) -> Result<Ends, RecorderError> {
-        let seen: Vec<(usize, Edge, f64)> = self
-            .epochs
-            .iter()
-            .enumerate()
-            .flat_map(|(index, epoch)| {
-                let host = |edge: &Edge| {
-                    epoch.clock.to_host(edge.ticks as f64).map(|there| (index, *edge, there.time))
-                };
-                epoch.edges.iter().filter_map(host).collect::<Vec<_>>()
-            })
-            .filter(|(_, _, host)| (from.host..=to.host).contains(host))
-            .collect();
+        let mut seen: Vec<(usize, Edge)> = Vec::new();
+        for (index, epoch) in self.epochs.iter().enumerate() {
+            // The window in the device's time: two ends are located, not every edge.
+            let there = |moment: Moment| epoch.clock.to_device(moment.host).map(|located| located.time);
+            let Some((first, last)) = there(from).zip(there(to)) else { continue };
+            let within = epoch.edges.iter().filter(|edge| (first..=last).contains(&(edge.ticks as f64)));
+            seen.extend(within.map(|edge| (index, *edge)));
+        }
         // Pulses end a window where the last of them begins; a wire that is high meanwhile ends it where it falls.
         let first = seen.first();
-        let same = |edge: &&(usize, Edge, f64)| first.is_some_and(|first| first.1.high == edge.1.high);
+        let same = |edge: &&(usize, Edge)| first.is_some_and(|first| first.1.high == edge.1.high);
         let last = seen.iter().skip(1).rfind(same).or_else(|| seen.get(1..).and_then(<[_]>::last));
-        match (first, last) {
+        let host = |edge: Option<&(usize, Edge)>| {
+            let (index, edge) = edge?;
+            let there = self.epochs.get(*index)?.clock.to_host(edge.ticks as f64)?;
+            Some((*index, edge.ticks as f64, there.time))
+        };
+        match (host(first), host(last)) {
             (Some(first), Some(last)) => Ok(Ends {
-                from: (first.2, Some((first.0, first.1.ticks as f64))),
-                to: (last.2, Some((last.0, last.1.ticks as f64))),
+                from: (first.2, Some((first.0, first.1))),
+                to: (last.2, Some((last.0, last.1))),
                 window_s: last.2 - first.2,
                 source: EdgeSource::Line,
                 error_s: 2.0 / self.epochs.get(first.0).map_or(1.0, |epoch| epoch.clock.tick_hz()),
@@ -305,7 +345,7 @@ mod tests {
     use super::*;
     use crate::clock::{Exchange, Ticks};
     use crate::sim::Waveform;
-    use offramp_wire::{Abilities, Batch, Channel, Quantity};
+    use offramp_wire::{Abilities, Channel, Quantity};
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
@@ -335,6 +375,7 @@ mod tests {
         let (mut clock, mut ticks, mut series) =
             (Clock::new(1_000_000), Ticks::default(), Series::with_step(1000.0));
         let hello = hello();
+        let rails = PowerRail::choose(&hello, &[]).unwrap();
         let mut edges = Vec::new();
         for step in 0..150 {
             let host = f64::from(step) * 0.02;
@@ -352,18 +393,19 @@ mod tests {
                 let raw = (watts * 1e9 / f64::from(SCALE_NANO)).round() as i32;
                 batch.push(ticks_at(time(sample)).wrapping_sub(batch.time), &[raw]).unwrap();
             }
-            series.push(&batch, &hello, &mut ticks);
+            series.push(&batch, &rails, &mut ticks);
             if step == 50 || step == 100 {
                 edges.push(Edge { ticks: ticks.extend(ticks_at(host)), high: step == 50 });
             }
         }
         State {
-            epochs: vec![Epoch { hello, clock, series, rate_millihz: 1_000_000, edges }],
+            epochs: vec![Epoch { hello, rails, clock, series, rate_millihz: 1_000_000, edges }],
             marks: Vec::new(),
             status: Status::Recording,
             counts: LinkCounts::default(),
             busy: Duration::ZERO,
             overruns: 0,
+            past: (0, 0),
         }
     }
 

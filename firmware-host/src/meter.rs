@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 use offramp_meter::{Description, Glance, Meter, MeterError, NotMeasured, Overhead, Reading};
 
 use crate::measurement::Measurement;
+use crate::rails::PowerRail;
 use crate::reading;
-use crate::recorder::{Recorder, RecorderError, Window};
+use crate::recorder::{Recorder, Window};
 
 /// A [`Recorder`] as the runtime's [`Meter`].
 #[derive(Debug)]
 pub struct SerialMeter {
     recorder: Recorder,
     description: Description,
-    window: Option<Window>,
+    window: Option<(Window, Instant)>,
     last: Option<Measurement>,
 }
 
@@ -22,10 +23,9 @@ impl SerialMeter {
     /// A meter that reads `recorder`.
     #[must_use]
     pub fn new(recorder: Recorder) -> Self {
-        let hello = recorder.hello();
-        let labels: Vec<_> =
-            hello.iter().flat_map(|hello| &hello.channels).map(|channel| channel.label.as_str()).collect();
-        let rail = format!("{}: {}", recorder.name(), labels.join(" "));
+        let rails = recorder.rails();
+        let labels: Vec<_> = rails.iter().map(PowerRail::label).collect();
+        let rail = format!("{}: {}", recorder.name(), labels.join(" + "));
         let description = reading::describe("serial", rail, recorder.name(), recorder.period());
         Self { recorder, description, window: None, last: None }
     }
@@ -50,34 +50,33 @@ impl Meter for SerialMeter {
 
     /// Records for half a second and sees what that took of this machine's processor.
     fn calibrate(&mut self) -> Result<Overhead, MeterError> {
+        if self.window.is_some() {
+            return Err(MeterError::WindowOpen);
+        }
         let (busy, (taken, _), begin) = (self.recorder.busy(), self.recorder.samples(), Instant::now());
-        // The recorder drops what it has while nobody measures: an open window keeps the counts together.
-        let window = self.recorder.begin();
         while begin.elapsed() < Duration::from_millis(500) {
             thread::sleep(Duration::from_millis(20));
         }
         let (spent, (now, _)) = (self.recorder.busy().saturating_sub(busy), self.recorder.samples());
-        drop(self.recorder.end(window));
         Ok(reading::overhead(spent, now.saturating_sub(taken), begin.elapsed()))
     }
 
     fn start(&mut self) -> Result<(), MeterError> {
-        if let Some(open) = self.window.take() {
-            drop(self.recorder.end(open));
-        }
-        self.window = Some(self.recorder.begin());
+        self.window = Some((self.recorder.begin(), Instant::now()));
         Ok(())
     }
 
     fn stop(&mut self) -> Result<Reading, MeterError> {
-        let window = self.window.take().ok_or(MeterError::NotStarted)?;
-        let measured = self.recorder.end(window).map_err(|error| match error {
-            RecorderError::NoSamples { .. } => NotMeasured::new("energy_j", error.to_string()).into(),
-            other => MeterError::Source {
-                origin: self.recorder.name().to_owned(),
-                source: std::io::Error::other(other),
-            },
-        })?;
+        let (window, begun) = self.window.take().ok_or(MeterError::NotStarted)?;
+        let length = begun.elapsed();
+        // A wire may end a window elsewhere than whoever counts what happened in it.
+        let measured = match self.recorder.end_now(window) {
+            Ok(measured) => measured,
+            Err(error) => {
+                let energy = Err(NotMeasured::energy(error.to_string()));
+                return Ok(reading::bare(&self.description, length, energy));
+            }
+        };
         let period = self.recorder.period();
         let seconds = |seconds: f64| Duration::from_secs_f64(seconds.max(0.0));
         let reading = reading::Window {
@@ -88,6 +87,9 @@ impl Meter for SerialMeter {
             gaps: !measured.is_whole(),
             missing: seconds(measured.missing_s),
             period,
+            ends_error_j: measured.edge_error_j,
+            ends_w: measured.ends_w,
+            noise_w: measured.noise_w,
         }
         .reading(&self.description);
         self.last = Some(measured);

@@ -14,6 +14,7 @@ use crate::link::{Link, LinkCounts, LinkError, Sender};
 use crate::measurement::{Edge, Edges, Epoch, Mark, Measurement, Moment, State};
 use crate::port::{Port, PortError, PortSelector, list_ports};
 use crate::posix;
+use crate::rails::PowerRail;
 use crate::series::Series;
 use crate::session::{Event, Session};
 use crate::stream::Stream;
@@ -67,7 +68,7 @@ impl Connect for PortConnect {
 }
 
 /// How a recorder asks.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Samples per 1000 s; 0 leaves it to the device.
     pub rate_millihz: u32,
@@ -77,11 +78,19 @@ pub struct Settings {
     pub edges: Edges,
     /// How long a device may take to say hello.
     pub patience: Duration,
+    /// Rails whose power is added; the device's only one where none is named.
+    pub rails: Vec<String>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { rate_millihz: 0, batch: 0, edges: Edges::Best, patience: Duration::from_secs(5) }
+        Self {
+            rate_millihz: 0,
+            batch: 0,
+            edges: Edges::Best,
+            patience: Duration::from_secs(5),
+            rails: Vec::new(),
+        }
     }
 }
 
@@ -125,6 +134,16 @@ pub enum RecorderError {
     NoMarks {
         /// Marks that were answered.
         found: usize,
+    },
+    /// No lines with a power.
+    #[error("{name} sent no lines with a power in {waited:.1?}, {rejected} that cannot be read")]
+    NoLines {
+        /// What was connected to.
+        name: String,
+        /// How long lines were waited for.
+        waited: Duration,
+        /// Lines that gave no sample.
+        rejected: u64,
     },
     /// Nothing at all was sampled in the window.
     #[error("no sample lies in the window of {window_s:.3} s: {why}")]
@@ -184,6 +203,7 @@ impl Recorder {
             counts: LinkCounts::default(),
             busy: Duration::ZERO,
             overruns: 0,
+            past: (0, 0),
         };
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
@@ -244,14 +264,16 @@ impl Recorder {
         self.shared.state().counts
     }
 
-    /// Samples that came and samples that never came, over all epochs that are kept.
+    /// Samples that came and samples that never came, since the recorder was opened.
     #[must_use]
     pub fn samples(&self) -> (u64, u64) {
         let state = self.shared.state();
+        let of = |epoch: &Epoch| (epoch.series.taken(), epoch.series.lost());
         state
             .epochs
             .iter()
-            .fold((0, 0), |(taken, lost), epoch| (taken + epoch.series.taken(), lost + epoch.series.lost()))
+            .map(of)
+            .fold(state.past, |(taken, lost), (more, fewer)| (taken + more, lost + fewer))
     }
 
     /// Samples that the device says it could not send.
@@ -260,10 +282,25 @@ impl Recorder {
         self.shared.state().overruns
     }
 
-    /// Watts of the latest sample.
+    /// Watts of the latest sample, or why it is not that of now.
+    ///
+    /// # Errors
+    /// The reason why no samples come, for people.
+    pub fn latest_w(&self) -> Result<f64, String> {
+        let state = self.shared.state();
+        match &state.status {
+            Status::Waiting(why) | Status::Failed(why) => Err(why.clone()),
+            Status::Recording => {
+                let latest = state.epochs.last().and_then(|epoch| epoch.series.latest_w());
+                latest.ok_or_else(|| "no sample has come yet".to_owned())
+            }
+        }
+    }
+
+    /// What is measured: rails of the device whose power is added.
     #[must_use]
-    pub fn latest_w(&self) -> Option<f64> {
-        self.shared.state().epochs.last().and_then(|epoch| epoch.series.latest_w())
+    pub fn rails(&self) -> Vec<PowerRail> {
+        self.shared.state().epochs.last().map(|epoch| epoch.rails.clone()).unwrap_or_default()
     }
 
     /// How well the clocks are aligned.
@@ -298,16 +335,30 @@ impl Recorder {
     /// [`RecorderError::NoSamples`].
     pub fn end(&self, window: Window) -> Result<Measurement, RecorderError> {
         let to = self.shared.mark();
-        self.measure(&window, to).1
+        self.measure(&window, to, self.shared.settings.edges).1
+    }
+
+    /// Ends a window where the host is now, whatever a wire does: its time is that of whoever counts what happened meanwhile.
+    ///
+    /// # Errors
+    /// As [`Recorder::end`].
+    pub fn end_now(&self, window: Window) -> Result<Measurement, RecorderError> {
+        let to = self.shared.mark();
+        self.measure(&window, to, self.shared.settings.edges.of_host()).1
     }
 
     /// Ends a window and begins the next one at the same moment: nothing is between them, and what no window needs any more is let go.
+    /// Where the settings do not insist on a wire, none is looked at: time between its edges would be nobody's.
     ///
     /// # Errors
     /// As [`Recorder::end`]; the next window has begun all the same.
     pub fn next(&self, window: Window) -> (Result<Measurement, RecorderError>, Window) {
         let to = self.shared.mark();
-        let (mut state, measured) = self.measure(&window, to);
+        let edges = match self.shared.settings.edges {
+            Edges::Line => Edges::Line,
+            other => other.of_host(),
+        };
+        let (mut state, measured) = self.measure(&window, to, edges);
         // The recorder's own, and this window's.
         if Arc::strong_count(&self.shared.open) == 2 {
             state.forget(to.mark);
@@ -321,14 +372,18 @@ impl Recorder {
         &self,
         window: &Window,
         to: Moment,
+        edges: Edges,
     ) -> (MutexGuard<'_, State>, Result<Measurement, RecorderError>) {
         let begin = Instant::now();
         let mut state = self.shared.state();
-        while begin.elapsed() < SILENCE && state.status == Status::Recording && !state.reaches(&to) {
+        while begin.elapsed() < SILENCE.max(state.frame() * 2)
+            && state.status == Status::Recording
+            && !state.reaches(&to)
+        {
             let waited = self.shared.changed.wait_timeout(state, Duration::from_millis(100));
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        let measured = state.measure(window.from, to, self.shared.settings.edges);
+        let measured = state.measure(window.from, to, edges);
         (state, measured)
     }
 }
@@ -358,7 +413,7 @@ impl Shared {
         let host = self.host();
         let mut sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
         let mark = match (&mut *sender, self.settings.edges) {
-            (Some(sender), Edges::Best | Edges::Serial) => {
+            (Some(sender), Edges::Best | Edges::Host | Edges::Serial) => {
                 let token = self.tokens.fetch_add(1, Ordering::Relaxed);
                 sender.send(&Message::Mark { token }).is_ok().then_some(token)
             }
@@ -379,12 +434,14 @@ impl Shared {
     }
 
     fn sample<S: io::Read + io::Write>(&self, mut session: Session<S>) -> Result<Session<S>, LinkError> {
+        let rails = PowerRail::choose(session.hello(), &self.settings.rails)
+            .map_err(|source| LinkError::Rails { name: session.hello().name.as_str().to_owned(), source })?;
         session.synchronise(FIRST_EXCHANGES)?;
         let rate_millihz = session.start(self.settings.rate_millihz, self.settings.batch)?;
         let (hello, clock) = (session.hello().clone(), session.clock().clone());
         let series = Series::with_step(clock.tick_hz() * 1000.0 / f64::from(rate_millihz.max(1)));
         let mut state = self.state();
-        state.epochs.push(Epoch { hello, clock, series, rate_millihz, edges: Vec::new() });
+        state.epochs.push(Epoch { hello, rails, clock, series, rate_millihz, edges: Vec::new() });
         state.status = Status::Recording;
         drop(state);
         self.changed.notify_all();
@@ -420,7 +477,10 @@ impl Shared {
                     self.begin(stream).map_err(|error| {
                         let fatal = matches!(
                             error,
-                            LinkError::Version { .. } | LinkError::Schema { .. } | LinkError::Unable { .. }
+                            LinkError::Version { .. }
+                                | LinkError::Schema { .. }
+                                | LinkError::Unable { .. }
+                                | LinkError::Rails { .. }
                         );
                         (error.to_string(), !fatal)
                     })
@@ -463,8 +523,9 @@ impl Shared {
             let current = state.epochs.len().saturating_sub(1);
             match event {
                 Event::Samples(batch) => {
-                    if let Some(epoch) = state.epochs.last_mut() {
-                        epoch.series.push(&batch, &epoch.hello, session.ticks());
+                    // One of other channels than the hello's is none of this meter's: it is missing by its number.
+                    if let Some(epoch) = state.epochs.last_mut().filter(|epoch| epoch.describes(&batch)) {
+                        epoch.series.push(&batch, &epoch.rails, session.ticks());
                     }
                     if Arc::strong_count(&self.open) == 1 {
                         state.forget(None);

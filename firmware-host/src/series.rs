@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 
-use offramp_wire::{Batch, Hello, Quantity};
+use offramp_wire::Batch;
 
 use crate::clock::Ticks;
+use crate::rails::{self, PowerRail};
 
 /// Samples that are kept at most: 35 minutes of 8 kHz. What comes later is missing and counted as such.
 const MOST: usize = 1 << 24;
@@ -17,6 +18,8 @@ pub struct Series {
     lost: u64,
     misplaced: bool,
     taken: u64,
+    latest_w: Option<f64>,
+    batch: usize,
     step_w: f64,
     /// Ticks between samples, where that is known.
     step: Option<f64>,
@@ -41,6 +44,35 @@ pub struct Sum {
     pub samples: u64,
     /// Gaps inside; nothing was integrated across them.
     pub gaps: u64,
+    /// Watts at the first and the last moment that is covered.
+    pub ends_w: Option<[f64; 2]>,
+    /// Neighbouring samples, and the sum of the squares of what they differ by, in watts squared.
+    pub pairs: u64,
+    /// See [`Sum::pairs`].
+    pub squares: f64,
+}
+
+impl Sum {
+    /// Adds what another series gave.
+    pub fn add(&mut self, other: &Self) {
+        self.watt_ticks += other.watt_ticks;
+        self.covered += other.covered;
+        self.samples += other.samples;
+        self.gaps += other.gaps;
+        self.ends_w = match (self.ends_w, other.ends_w) {
+            (Some([first, _]), Some([_, last])) => Some([first, last]),
+            (one, other) => one.or(other),
+        };
+        self.pairs += other.pairs;
+        self.squares += other.squares;
+    }
+
+    /// Standard error of the mean power, from what neighbouring samples differ by.
+    #[must_use]
+    pub fn noise_w(&self) -> Option<f64> {
+        let pairs = self.pairs as f64;
+        (self.pairs > 0).then(|| (self.squares / (2.0 * pairs) / (pairs + 1.0)).sqrt())
+    }
 }
 
 impl Series {
@@ -50,11 +82,12 @@ impl Series {
         Self { step: (step > 0.0).then_some(step), ..Self::default() }
     }
 
-    /// Adds a batch whose samples mean what `hello` says.
-    pub fn push(&mut self, batch: &Batch, hello: &Hello, ticks: &mut Ticks) {
+    /// Adds a batch, of whose samples the power of `rails` counts.
+    pub fn push(&mut self, batch: &Batch, rails: &[PowerRail], ticks: &mut Ticks) {
         let missing = self.expected.map_or(0, |expected| batch.index.wrapping_sub(expected));
         self.expected = Some(batch.index.wrapping_add(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
         self.lost += u64::from(missing);
+        self.batch = batch.len();
         let begin = ticks.extend(batch.time) as f64;
         let steps = (batch.len().max(2) - 1) as f64;
         let step = f64::from(batch.span) / steps;
@@ -67,7 +100,7 @@ impl Series {
             return;
         }
         for (number, sample) in batch.samples().enumerate() {
-            let (watts, step_w) = power(sample, batch.scales(), hello);
+            let (watts, step_w) = rails::power(rails, sample, batch.scales());
             self.step_w = step_w;
             self.add(begin + step * number as f64, watts, number == 0 && (missing > 0 || jumped));
         }
@@ -82,10 +115,11 @@ impl Series {
 
     /// Adds a sample; `after_gap` where something is missing before it. Its time is after that of the last one.
     pub fn add(&mut self, ticks: f64, watts: f64, after_gap: bool) {
+        self.taken += 1;
+        self.latest_w = Some(watts);
         if self.samples.len() >= MOST {
             return;
         }
-        self.taken += 1;
         // Time that does not go on is no time: the sample cannot be placed, and the next one is not beside the last.
         if self.samples.back().is_some_and(|last| ticks <= last.ticks) {
             self.misplaced = true;
@@ -93,6 +127,14 @@ impl Series {
         }
         let after_gap = std::mem::take(&mut self.misplaced) || after_gap;
         self.samples.push_back(Sample { ticks, watts: watts as f32, after_gap });
+    }
+
+    /// Takes another sample of the last one's moment, which `alike` have had already: the last one is their mean then.
+    pub(crate) fn average(&mut self, watts: f64, alike: u32) {
+        if let Some(last) = self.samples.back_mut() {
+            let count = f64::from(alike);
+            last.watts = ((f64::from(last.watts) * count + watts) / (count + 1.0)) as f32;
+        }
     }
 
     /// The energy from `from` to `to`: trapezoids, with interpolated ends. Nothing is integrated across gaps, and nothing
@@ -115,6 +157,9 @@ impl Series {
                 let slope = f64::from(other.watts - one.watts) / (other.ticks - one.ticks);
                 let at = |ticks: f64| f64::from(one.watts) + slope * (ticks - one.ticks);
                 sum.watt_ticks += (at(begin) + at(end)) / 2.0 * (end - begin);
+                sum.ends_w = Some([sum.ends_w.map_or(at(begin), |[first, _]| first), at(end)]);
+                sum.squares += f64::from(other.watts - one.watts).powi(2);
+                sum.pairs += 1;
                 sum.covered += end - begin;
             }
         }
@@ -131,7 +176,7 @@ impl Series {
     /// Watts of the last sample.
     #[must_use]
     pub fn latest_w(&self) -> Option<f64> {
-        self.samples.back().map(|sample| f64::from(sample.watts))
+        self.latest_w
     }
 
     /// Forgets samples before `ticks`. Counts stay.
@@ -144,6 +189,11 @@ impl Series {
     #[must_use]
     pub fn step_w(&self) -> f64 {
         self.step_w
+    }
+
+    /// Samples of the last batch.
+    pub(crate) fn batch(&self) -> usize {
+        self.batch
     }
 
     /// Samples that came.
@@ -159,31 +209,10 @@ impl Series {
     }
 }
 
-/// Power of one sample and what one count of it is: channels of watts, and volts times amperes where they stand side by
-/// side.
-fn power(sample: &[i32], scales: &[u32], hello: &Hello) -> (f64, f64) {
-    let unit = |channel: usize| f64::from(scales[channel]) * 1e-9;
-    let value = |channel: usize| f64::from(sample[channel]) * unit(channel);
-    let channels = sample.len().min(scales.len()).min(hello.channels.len());
-    let quantity = |channel: usize| hello.channels.get(channel).map(|channel| channel.quantity);
-    (0..channels)
-        .map(|channel| match quantity(channel) {
-            Some(Quantity::Power) => (value(channel), unit(channel)),
-            Some(Quantity::Voltage)
-                if channel + 1 < channels && quantity(channel + 1) == Some(Quantity::Current) =>
-            {
-                let (volts, amperes) = (value(channel), value(channel + 1));
-                (volts * amperes, (volts * unit(channel + 1)).abs() + (amperes * unit(channel)).abs())
-            }
-            _ => (0.0, 0.0),
-        })
-        .fold((0.0, 0.0), |(watts, step), (more, other)| (watts + more, step + other))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use offramp_wire::{Abilities, Channel};
+    use offramp_wire::{Abilities, Channel, Hello, Quantity};
 
     fn series(samples: &[(f64, f64)]) -> Series {
         let mut series = Series::default();
@@ -191,13 +220,9 @@ mod tests {
         series
     }
 
-    fn hello(channels: &[Quantity]) -> Hello {
-        let channel = |quantity: &Quantity| Channel {
-            quantity: *quantity,
-            scale_nano: 1,
-            label: "X".try_into().unwrap(),
-        };
-        Hello {
+    fn rail() -> Vec<PowerRail> {
+        let label = "X".try_into().unwrap();
+        let hello = Hello {
             abilities: Abilities::default(),
             tick_hz: 1_000_000,
             rate_millihz: 0,
@@ -205,8 +230,9 @@ mod tests {
             image_bytes: 0,
             name: "".try_into().unwrap(),
             serial: "".try_into().unwrap(),
-            channels: channels.iter().map(channel).collect(),
-        }
+            channels: [Channel { quantity: Quantity::Power, scale_nano: 1, label }].into_iter().collect(),
+        };
+        PowerRail::choose(&hello, &[]).unwrap()
     }
 
     #[test]
@@ -244,14 +270,14 @@ mod tests {
 
     #[test]
     fn missing_numbers_are_counted_and_time_goes_on_over_the_wrap() {
-        let hello = hello(&[Quantity::Power]);
+        let rails = rail();
         let (mut series, mut ticks) = (Series::default(), Ticks::default());
         for (time, index) in [(u32::MAX - 150, u32::MAX - 1), (50, 1), (450, 5)] {
             let mut batch = Batch::new(time, index, &[1_000_000_000]).unwrap();
             batch.push(0, &[2]).unwrap();
             batch.push(100, &[2]).unwrap();
             batch.push(200, &[2]).unwrap();
-            series.push(&batch, &hello, &mut ticks);
+            series.push(&batch, &rails, &mut ticks);
         }
         assert_eq!((series.lost(), series.taken()), (1, 9));
         let (first, last) = series.extent().unwrap();
@@ -262,7 +288,7 @@ mod tests {
 
     #[test]
     fn nothing_is_integrated_over_a_counter_that_was_set() {
-        let hello = hello(&[Quantity::Power]);
+        let rails = rail();
         let (mut series, mut ticks) = (Series::with_step(100.0), Ticks::default());
         // Set between two batches, then within one.
         for (number, (time, span)) in
@@ -272,22 +298,12 @@ mod tests {
         {
             let mut batch = Batch::new(time, number as u32 * 3, &[1_000_000_000]).unwrap();
             [0, span / 2, span].into_iter().for_each(|since| batch.push(since, &[2]).unwrap());
-            series.push(&batch, &hello, &mut ticks);
+            series.push(&batch, &rails, &mut ticks);
         }
         let (first, last) = series.extent().unwrap();
         let sum = series.between(first, last);
         assert_eq!((sum.covered, sum.gaps), (500.0 + 200.0 + 200.0, 2));
         assert_eq!(series.taken(), 15);
-    }
-
-    #[test]
-    fn volts_times_amperes_side_by_side_are_power() {
-        let scales = [1_000_000, 1_000_000, 1_000_000_000];
-        let with = |channels: &[Quantity]| power(&[5000, 2000, 3], &scales, &hello(channels)).0;
-        use Quantity::{Current, Power, Voltage};
-        assert!((with(&[Voltage, Current, Power]) - 13.0).abs() < 1e-9);
-        assert!((with(&[Voltage, Power, Current]) - 2.0).abs() < 1e-9);
-        assert!((with(&[Voltage]) - 0.0).abs() < 1e-9);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use offramp_models::preprocess::Preprocessor;
 use offramp_offload::experiment;
 use offramp_runtime::bench::record::{self, Energy};
 use offramp_runtime::bench::{Comparison, Measured, MeasuredExit, Protocol, Subject, SubjectError, compare};
+use offramp_runtime::meter::state::BoardState;
 use offramp_runtime::meter::{Meter, NotMeasured};
 use offramp_runtime::report::Preprocessing;
 use serde_json::json;
@@ -77,6 +78,8 @@ pub struct Bench {
 
 /// What came out.
 struct Found {
+    /// The board before it.
+    board: BoardState,
     comparison: Comparison,
     energy: Result<Energy, NotMeasured>,
 }
@@ -165,6 +168,7 @@ impl Bench {
         let total = (subjects.len() * 2 * protocol.blocks * protocol.turn) as u64;
         let bar = output::progress(total, "measuring");
         let mut subjects: Vec<_> = subjects.into_iter().map(|subject| counted(subject, &bar)).collect();
+        let board = BoardState::read(&self.workload.meter.host());
         let comparison = compare(&mut subjects, &protocol);
         bar.finish_and_clear();
         let comparison = comparison?;
@@ -175,17 +179,23 @@ impl Bench {
             Ok(measured) => Ok(measured?),
             Err(reason) => Err(reason),
         };
-        Ok(Found { comparison, energy })
+        Ok(Found { board, comparison, energy })
     }
 
     fn print(&self, workload: &Workload, found: Found, folder: Option<&Path>) -> anyhow::Result<()> {
         let Workload { prepared, chosen, .. } = workload;
-        let Found { comparison: found, energy } = found;
+        let Found { board, comparison: found, energy } = found;
         let Some(first) = found.subjects.first() else { return Ok(()) };
         let data = std::iter::once(&self.workload.input.input).chain(&self.against).map(ToString::to_string);
         if let Some(folder) = folder {
-            let record =
-                energy::record(&self.workload, workload, data.collect(), &found.subjects, energy.clone())?;
+            let record = energy::record(
+                &self.workload,
+                workload,
+                data.collect(),
+                &found.subjects,
+                energy.clone(),
+                board,
+            )?;
             record.write(folder).with_context(|| format!("cannot write into {}", folder.display()))?;
         }
         let (energy, missing) = match energy {

@@ -7,7 +7,7 @@ use clap::Args;
 use offramp_models::Bundle;
 use offramp_models::dataset::{DataRef, Dataset, PublishedSplit, shapes};
 use offramp_runtime::calibrate::{CalibrateError, Costs, Demand, Family, calibrate};
-use offramp_runtime::meter::Meter;
+use offramp_runtime::meter::{Joules, Meter};
 use offramp_runtime::pass;
 use offramp_runtime::policy::{Constraint, PolicyFile, PolicySpec};
 use offramp_runtime::recording::Recording;
@@ -112,12 +112,12 @@ impl Calibrate {
         let bundle = Bundle::open(&self.bundle)?;
         let data = self.input.open(bundle.manifest())?;
         let prepared = PreparedBundle::open(bundle, &self.backend, self.cache.as_deref(), Device::default())?;
-        let (file, recording) = self.calibrate(&prepared, data.as_ref(), meter.as_deref_mut())?;
+        let found = self.calibrate(&prepared, data.as_ref(), meter.as_deref_mut())?;
         if let Some(folder) = self.output.parent().filter(|folder| folder.ends_with("policies")) {
             std::fs::create_dir_all(folder)?;
         }
-        file.write(&self.output)?;
-        self.print(&prepared, &recording, &file)?;
+        found.file.write(&self.output)?;
+        self.print(&prepared, &found)?;
         Ok(Status::Done)
     }
 
@@ -126,7 +126,7 @@ impl Calibrate {
         prepared: &PreparedBundle,
         data: &dyn Dataset,
         meter: Option<&mut (dyn Meter + 'static)>,
-    ) -> anyhow::Result<(PolicyFile, Recording)> {
+    ) -> anyhow::Result<Found> {
         let pipeline = &prepared.pipeline;
         let whole = provenance::digest(&self.input.input, prepared.bundle.manifest())?;
         let bar = output::progress(data.len() as u64, "recording");
@@ -151,10 +151,12 @@ impl Calibrate {
             Some(meter) => Some(self.windows.exits(&self.meter.host(), meter, pipeline, data)?),
             None => None,
         };
-        let costs = Costs { macs: &macs, latency_s: latency.as_deref(), energy_j: energy.as_deref() };
+        let joules: Option<Vec<f64>> =
+            energy.as_ref().map(|energy| energy.iter().map(|(mean, _)| mean.0).collect());
+        let costs = Costs { macs: &macs, latency_s: latency.as_deref(), energy_j: joules.as_deref() };
         let demand = Demand { constraint, family, fallback: self.fallback.into() };
         let file = calibrate(&recording, &demand, &costs).map_err(explain)?;
-        Ok((file, recording))
+        Ok(Found { file, recording, latency_s: latency, energy })
     }
 
     /// The meter, for a budget of energy.
@@ -184,29 +186,39 @@ impl Calibrate {
         Ok(())
     }
 
-    fn print(
-        &self,
-        prepared: &PreparedBundle,
-        recording: &Recording,
-        file: &PolicyFile,
-    ) -> anyhow::Result<()> {
+    fn print(&self, prepared: &PreparedBundle, found: &Found) -> anyhow::Result<()> {
+        let Found { file, recording, latency_s, energy } = found;
         let macs = prepared.macs();
         let replay = Replay::new(recording)?;
         let exits = replay.exits();
         let at = |spec: &PolicySpec| anyhow::Ok(replay.evaluate(spec.fit(exits)?.as_ref(), &macs));
         let last = at(&PolicySpec::fixed(exits - 1))?;
         let chosen = at(&file.policy)?;
+        // What an image costs on average when it stops where it does.
+        let mean = |of_exit: &dyn Fn(usize) -> f64| {
+            let all: f64 =
+                chosen.counts.iter().enumerate().map(|(at, count)| *count as f64 * of_exit(at)).sum();
+            all / recording.images().max(1) as f64
+        };
+        let latency = latency_s.as_ref().map(|exits| mean(&|at| exits.get(at).copied().unwrap_or(f64::NAN)));
+        let joules = energy.as_ref().map(|exits| mean(&|at| exits.get(at).map_or(f64::NAN, |exit| exit.0.0)));
         if self.json {
+            let exits = energy.as_ref().map(|exits| {
+                let exit = |(mean, half): &(Joules, Joules)| json!({"net_j": mean, "net_interval_j": half});
+                exits.iter().map(exit).collect::<Vec<_>>()
+            });
             return output::json(&json!({
                 "schema_version": 1, "bundle": prepared.bundle_name(), "backend": prepared.backend_name(),
                 "policy_file": self.output.display().to_string(), "policy": file,
                 "exit_counts": chosen.counts, "final_accuracy": last.accuracy,
+                "latency_s": latency, "latency_by_exit_s": latency_s,
+                "energy_j": joules, "energy_by_exit": exits,
             }));
         }
         let percent = |fraction: Option<f64>| {
             fraction.map_or("unknown".to_owned(), |it| format!("{:.2} %", it * 100.0))
         };
-        output::text(format!(
+        let mut lines = vec![format!(
             "{}: {}\non these {} images: accuracy {} (final exit {}), MACs fraction {}, exits {:?}",
             self.output.display(),
             file.policy,
@@ -215,8 +227,24 @@ impl Calibrate {
             percent(last.accuracy),
             chosen.macs_fraction.map_or("unknown".to_owned(), |fraction| format!("{fraction:.3}")),
             chosen.counts
-        ))
+        )];
+        lines.extend(latency.map(|seconds| format!("mean latency {:.3} ms", seconds * 1e3)));
+        if let Some((joules, exits)) = joules.zip(energy.as_ref()) {
+            let exits: Vec<String> = exits.iter().map(|(mean, half)| mean.within(*half)).collect();
+            lines.push(format!("mean energy {} net; by exit {}", Joules(joules), exits.join(", ")));
+        }
+        output::text(lines.join("\n"))
     }
+}
+
+/// What came out.
+struct Found {
+    file: PolicyFile,
+    recording: Recording,
+    /// By exit, where that was measured.
+    latency_s: Option<Vec<f64>>,
+    /// The same, net of idling, with half of its interval.
+    energy: Option<Vec<(Joules, Joules)>>,
 }
 
 /// Adds what helps to an error of calibration.

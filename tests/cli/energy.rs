@@ -160,9 +160,9 @@ fn a_budget_of_energy_that_the_meter_cannot_tell_from_nothing_gives_no_policy() 
         "--sysfs-root",
         text(&sys),
         "--windows",
-        "2",
+        "4",
         "--window",
-        "0.05",
+        "0.1",
         "-o",
         text(&policy),
     ]);

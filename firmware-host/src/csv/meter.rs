@@ -1,6 +1,5 @@
 //! A meter that prints lines, read in the background.
 
-use std::collections::VecDeque;
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,18 +8,18 @@ use std::time::{Duration, Instant};
 
 use offramp_meter::{Description, Glance, Meter, MeterError, NotMeasured, Overhead, Reading};
 
+use super::epoch::Epoch;
 use super::{Layout, Parser, RejectedLines, Row};
 use crate::backoff::Backoff;
 use crate::posix;
 use crate::reading;
 use crate::recorder::{Connect, RecorderError};
-use crate::series::Series;
+use crate::series::Sum;
 use crate::stream::{Stream, is_early};
 
-/// A pause of so many usual ones is a gap.
-const GAP: f64 = 3.5;
-/// Pauses that the usual one is taken from.
-const RECENT: usize = 31;
+/// How long a meter may take for its first line, and for so many that tell how often they come.
+const FIRST: Duration = Duration::from_secs(10);
+const REGULAR: Duration = Duration::from_secs(30);
 
 /// Reads lines in a thread of its own until it is dropped; a device that leaves is looked for.
 #[derive(Debug)]
@@ -45,54 +44,16 @@ struct State {
     rejected: RejectedLines,
     busy: Duration,
     open: bool,
-}
-
-/// Samples of one connection whose time did not jump.
-#[derive(Debug, Default)]
-struct Epoch {
-    // In seconds of the device, or of the host where lines have no time.
-    series: Series,
-    /// Host time less device time, of the line that came quickest.
-    offset: Option<f64>,
-    last: Option<f64>,
-    pauses: VecDeque<f64>,
-}
-
-impl Epoch {
-    fn usual(&self) -> Option<f64> {
-        let mut pauses: Vec<_> = self.pauses.iter().copied().collect();
-        pauses.sort_by(f64::total_cmp);
-        pauses.get(pauses.len() / 2).copied()
-    }
-
-    /// Takes a row that arrived at `host`; false where its time went back.
-    fn add(&mut self, row: Row, host: f64) -> bool {
-        let time = row.time_s.unwrap_or(host);
-        let pause = self.last.map(|last| time - last);
-        if pause.is_some_and(|pause| pause < 0.0) {
-            return false;
-        }
-        let usual = self.usual();
-        let gap =
-            pause.zip(usual).is_some_and(|(pause, usual)| self.pauses.len() >= 5 && pause > usual * GAP);
-        self.series.add(time, row.watts, gap);
-        self.last = Some(time);
-        self.offset = Some(self.offset.map_or(host - time, |offset| offset.min(host - time)));
-        if let Some(pause) = pause {
-            self.pauses.push_back(pause);
-            if self.pauses.len() > RECENT {
-                self.pauses.pop_front();
-            }
-        }
-        true
-    }
+    /// Why no lines come.
+    left: Option<String>,
 }
 
 impl CsvMeter {
-    /// Connects, and begins to read lines as `layout` has them, or as their header says.
+    /// Connects, and begins to read lines as `layout` has them, or as their header says. Waits until it is seen how often they
+    /// come: some lines, half a minute at most.
     ///
     /// # Errors
-    /// [`RecorderError::Port`], [`RecorderError::Thread`].
+    /// [`RecorderError::Port`], [`RecorderError::Thread`], [`RecorderError::NoLines`].
     pub fn open(mut connect: Box<dyn Connect>, layout: Option<Layout>) -> Result<Self, RecorderError> {
         let stream = connect.connect()?;
         let (name, ended) = (connect.name(), AtomicBool::new(false));
@@ -102,9 +63,33 @@ impl CsvMeter {
             .name("csv meter".to_owned())
             .spawn(move || for_thread.record(stream, &mut *connect, layout))
             .map_err(RecorderError::Thread)?;
-        // How often lines come is seen when they come.
         let description = reading::describe("csv", name.clone(), &name, Duration::ZERO);
-        Ok(Self { shared, thread: Some(thread), name, description, from: None })
+        let mut meter = Self { shared, thread: Some(thread), name: name.clone(), description, from: None };
+        let period = meter.regular()?;
+        meter.description = reading::describe("csv", name.clone(), &name, period);
+        Ok(meter)
+    }
+
+    /// Waits until it is seen how often lines come.
+    fn regular(&self) -> Result<Duration, RecorderError> {
+        let begin = Instant::now();
+        loop {
+            let state = self.shared.state();
+            let epoch = state.epochs.last();
+            let (usual, regular) = epoch.map_or((None, false), |epoch| (epoch.usual(), epoch.is_regular()));
+            let some = epoch.is_some_and(|epoch| epoch.series.taken() > 0);
+            let RejectedLines { before_header, fields, number } = state.rejected;
+            drop(state);
+            let waited = begin.elapsed();
+            match usual {
+                Some(usual) if regular || waited > REGULAR => return Ok(Duration::from_secs_f64(usual)),
+                _ if waited > REGULAR || (waited > FIRST && !some) => {
+                    let rejected = before_header + fields + number;
+                    return Err(RecorderError::NoLines { name: self.name.clone(), waited, rejected });
+                }
+                _ => thread::sleep(Duration::from_millis(5)),
+            }
+        }
     }
 
     /// Lines that gave no sample.
@@ -113,10 +98,21 @@ impl CsvMeter {
         self.shared.state().rejected
     }
 
-    /// Watts of the latest sample.
-    #[must_use]
-    pub fn latest_w(&self) -> Option<f64> {
-        self.shared.state().epochs.last().and_then(|epoch| epoch.series.latest_w())
+    /// Watts of the latest sample, or why it is not that of now.
+    ///
+    /// # Errors
+    /// The reason why no lines come, for people.
+    pub fn latest_w(&self) -> Result<f64, String> {
+        let state = self.shared.state();
+        if let Some(why) = &state.left {
+            return Err(why.clone());
+        }
+        let epoch = state.epochs.last();
+        let latest = epoch.and_then(|epoch| Some((epoch.series.latest_w()?, epoch.arrived?)));
+        let (watts, arrived) = latest.ok_or_else(|| "no line has come yet".to_owned())?;
+        let silence = self.shared.origin.elapsed().as_secs_f64() - arrived;
+        let most = (self.description.period.as_secs_f64() * 10.0).max(1.0);
+        if silence > most { Err(format!("no line has come for {silence:.1} s")) } else { Ok(watts) }
     }
 
     fn none(&self, why: &str) -> MeterError {
@@ -146,7 +142,11 @@ impl Shared {
                     thread::sleep(Duration::from_millis(1))
                 }
                 Err(error) if is_early(&error) => {}
-                _ => {
+                ended => {
+                    let why = ended
+                        .err()
+                        .map_or_else(|| "the device has left".to_owned(), |error| error.to_string());
+                    self.state().left = Some(why);
                     parser.restart();
                     while !self.ended.load(Ordering::Acquire) {
                         let (begin, wait) = (Instant::now(), backoff.next_wait());
@@ -155,7 +155,9 @@ impl Shared {
                         }
                         if let Ok(again) = connect.connect() {
                             stream = again;
-                            self.state().epochs.push(Epoch::default());
+                            let mut state = self.state();
+                            state.epochs.push(Epoch::default());
+                            state.left = None;
                             break;
                         }
                     }
@@ -169,13 +171,14 @@ impl State {
     fn take(&mut self, rows: &[Row], host: f64, rejected: RejectedLines) {
         self.rejected = rejected;
         self.busy = posix::thread_time();
-        for row in rows {
-            let taken = self.epochs.last_mut().is_some_and(|epoch| epoch.add(*row, host));
-            if !taken {
+        let mut left = rows;
+        while let Some(epoch) = self.epochs.last_mut()
+            && !left.is_empty()
+        {
+            left = &left[epoch.take(left, host)..];
+            if !left.is_empty() {
                 // Its clock jumped.
-                let mut epoch = Epoch::default();
-                epoch.add(*row, host);
-                self.epochs.push(epoch);
+                self.epochs.push(Epoch::default());
             }
         }
         if !self.open {
@@ -197,12 +200,16 @@ impl Meter for CsvMeter {
     }
 
     fn calibrate(&mut self) -> Result<Overhead, MeterError> {
+        if self.from.is_some() {
+            return Err(MeterError::WindowOpen);
+        }
         let taken = |state: &State| state.epochs.iter().map(|epoch| epoch.series.taken()).sum::<u64>();
         let (begin, busy, before) = {
             let state = self.shared.state();
             (Instant::now(), state.busy, taken(&state))
         };
-        while begin.elapsed() < Duration::from_millis(500) {
+        let enough = Duration::from_millis(500).max(self.description.period * 4);
+        while begin.elapsed() < enough {
             thread::sleep(Duration::from_millis(20));
         }
         let state = self.shared.state();
@@ -227,41 +234,50 @@ impl Meter for CsvMeter {
         let begin = Instant::now();
         let reached = |state: &State| {
             state.epochs.last().is_some_and(|epoch| {
-                epoch.series.extent().zip(epoch.offset).is_some_and(|((_, last), offset)| last + offset >= to)
+                epoch
+                    .series
+                    .extent()
+                    .zip(epoch.offset())
+                    .is_some_and(|((_, last), offset)| last + offset >= to)
             })
         };
-        while begin.elapsed() < Duration::from_secs(2) && !reached(&self.shared.state()) {
+        let patience = Duration::from_secs(2).max(self.description.period * 4);
+        while begin.elapsed() < patience && !reached(&self.shared.state()) {
             thread::sleep(Duration::from_millis(2));
         }
         let mut state = self.shared.state();
         state.open = false;
-        let (mut energy, mut covered, mut samples, mut gaps, mut usual) = (0.0, 0.0, 0, 0, None);
+        let (mut all, mut usual) = (Sum::default(), None);
         for epoch in &state.epochs {
-            let Some(offset) = epoch.offset else { continue };
+            let Some(offset) = epoch.offset() else { continue };
             let sum = epoch.series.between(from - offset, to - offset);
-            if sum.samples > 0 {
-                gaps += sum.gaps + u64::from(samples > 0);
-            }
-            energy += sum.watt_ticks;
-            covered += sum.covered;
-            samples += sum.samples;
+            // Between two connections there is a gap by nature.
+            let apart = u64::from(sum.samples > 0 && all.samples > 0);
+            all.add(&Sum { gaps: sum.gaps + apart, ..sum });
             usual = epoch.usual().or(usual);
         }
+        let left = state.left.clone();
         drop(state);
-        let usual = usual.unwrap_or(0.0);
-        if covered == 0.0 {
-            return Err(self.none("sent no samples in the window"));
+        let (usual, length) = (usual.unwrap_or(0.0), Duration::from_secs_f64(to - from));
+        if all.covered == 0.0 {
+            let why = left.unwrap_or_else(|| "no line came in it".to_owned());
+            let energy = Err(NotMeasured::energy(format!("no sample lies in the window: {why}")));
+            return Ok(reading::bare(&self.description, length, energy));
         }
-        let missing = (to - from) - covered;
+        let missing = (to - from) - all.covered;
+        // A window of lines can be off by one sample's time at either end: nothing tells how long a line took.
+        let of_one = all.watt_ticks / all.covered * usual;
         Ok(reading::Window {
-            energy_j: energy,
-            length: Duration::from_secs_f64(to - from),
-            // Of one sample's time at either end, which is where a window of lines can be off.
-            resolution_j: energy / covered * usual,
-            samples,
-            gaps: gaps > 0 || missing > 2.0 * usual,
+            energy_j: all.watt_ticks,
+            length,
+            resolution_j: of_one,
+            samples: all.samples,
+            gaps: all.gaps > 0 || missing > 2.0 * usual,
             missing: Duration::from_secs_f64(missing.max(0.0)),
             period: Duration::from_secs_f64(usual),
+            ends_error_j: 2.0 * of_one.abs(),
+            ends_w: all.ends_w,
+            noise_w: all.noise_w(),
         }
         .reading(&self.description))
     }

@@ -134,6 +134,12 @@ pub struct Host<S> {
     identity: Identity,
 }
 
+/// Microseconds between two laps. Devices with a counter of 32 bits go round every 71 minutes.
+fn lap(first: u64, last: u64) -> u64 {
+    const ROUND: u64 = 1 << 32;
+    if last < first && first < ROUND { last + ROUND - first } else { last.wrapping_sub(first) }
+}
+
 impl<S: Read + Write> Host<S> {
     /// Waits until the line is quiet, then asks who is there, three times at most.
     ///
@@ -228,7 +234,7 @@ impl<S: Read + Write> Host<S> {
             return Err(TinyError::Incomplete { command, expected: "m-results-[..]" });
         }
         inference.elapsed = match laps[..] {
-            [first, last] => Some(Duration::from_micros(last.wrapping_sub(first))),
+            [first, last] => Some(Duration::from_micros(lap(first, last))),
             _ => None,
         };
         inference.seen =
@@ -321,5 +327,16 @@ impl<S: Read + Write> Host<S> {
         self.lines.restart();
         self.pending.clear();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lap;
+
+    #[test]
+    fn a_lap_over_the_end_of_a_small_counter_is_no_shorter() {
+        assert_eq!(lap(10, 25), 15);
+        assert_eq!(lap(u64::from(u32::MAX) - 9, 5), 15);
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::time::Duration;
 
+use offramp_meter::statistics::Estimate;
 use serde::Serialize;
 
 use super::host::{Host, TinyError, TinyInference};
@@ -69,7 +70,7 @@ pub struct Energy {
     pub runs: Vec<u32>,
     /// Seconds per window.
     pub windows_s: Vec<f64>,
-    /// Whether a window was shorter than the plan wants, or had gaps.
+    /// Whether a window was shorter than the plan wants, or time of it has no samples.
     pub doubtful: bool,
     /// What the ends of windows were taken from.
     pub edges: Vec<EdgeSource>,
@@ -160,7 +161,7 @@ pub fn energy<S: Read + Write, M: EdgeMeter>(
         per_inference_uj,
         runs: windows.iter().map(|window| window.runs).collect(),
         windows_s: windows.iter().map(|window| window.seconds).collect(),
-        doubtful: windows.iter().any(|window| window.seconds < least || window.value.gaps > 0),
+        doubtful: windows.iter().any(|window| window.seconds < least || !window.value.is_whole()),
         edges: windows.iter().map(|window| window.value.edges).collect(),
     })
 }
@@ -246,15 +247,9 @@ fn add(sum: &mut Option<Vec<u64>>, inference: &TinyInference) {
     sum.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
 }
 
+/// NaN without numbers.
 fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let half = sorted.len() / 2;
-    match sorted.len() {
-        0 => f64::NAN,
-        odd if odd % 2 == 1 => sorted[half],
-        _ => f64::midpoint(sorted[half - 1], sorted[half]),
-    }
+    Estimate::of(values).map_or(f64::NAN, |estimate| estimate.median)
 }
 
 fn at_least(what: &'static str, least: usize, found: usize) -> Result<(), TinyError> {

@@ -9,7 +9,7 @@ use crate::{Joules, NotMeasured, TotalError, TotalRule, Watts};
 /// What a meter covers, how fast and how finely it tells.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Description {
-    /// The source: `ina`, `hwmon`, `rapl`, `nvml`, `none`.
+    /// The source: `ina`, `hwmon`, `rapl`, `nvml`, `serial`, `csv`, `none`.
     pub source: String,
     /// What is measured, one by one. They may overlap: see [`Rail::within`].
     pub rails: Vec<Rail>,
@@ -109,6 +109,11 @@ impl Description {
     /// The longest time constant of what is counted; `None` where no source tells its own.
     pub fn time_constant(&self) -> Option<Duration> {
         self.counted().filter_map(|rail| rail.time_constant).max()
+    }
+
+    /// Whether some of what is counted does not tell how long it averages power.
+    pub fn averages_unknown(&self) -> bool {
+        self.counted().any(|rail| rail.quantity == Quantity::Power && rail.time_constant.is_none())
     }
 
     /// How long a window must be so that neither the filter nor single values decide: the longest of 10 s, 20 time constants

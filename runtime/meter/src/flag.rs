@@ -4,6 +4,10 @@ use std::fmt;
 
 use serde::Serialize;
 
+/// With more than this share of its samples missing a window is flagged, and rejected by the protocol.
+/// Source: EEMBC EnergyRunner, `emon-drop-thresh-pct=0.1`.
+pub(crate) const LOST_SHARE: f64 = 0.001;
+
 /// What makes a reading doubtful. Shown as its cause and what helps.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "flag", rename_all = "kebab-case")]
@@ -41,6 +45,8 @@ pub enum Flag {
         /// Samples that were due.
         due: u64,
     },
+    /// One of the two idle windows does not count: whatever drifted is in the net energy.
+    OneIdle,
     /// A counter began anew: the driver was loaded again, or the device reset.
     CounterReset {
         /// The rail.
@@ -79,6 +85,7 @@ impl Flag {
             Self::Wrapped { rail, times } => format!("the counter of {rail} went round {times} times"),
             Self::Gaps { rail, lost, due } => format!("{rail} lost {lost} of {due} samples"),
             Self::Late { missed, due } => format!("{missed} of {due} samples were not taken in time"),
+            Self::OneIdle => "only one idle window counts".to_owned(),
             Self::CounterReset { rail } => format!("the counter of {rail} began anew"),
             Self::Implausible { rail, values } => format!("{rail} gave {values} values that cannot be"),
             Self::Throttled { counter, events } => {
@@ -96,6 +103,7 @@ impl Flag {
             Self::Wrapped { .. } => "the wrap was counted, nothing is lost",
             Self::Gaps { .. } => "see which file fails, or sample less often",
             Self::Late { .. } => "leave a core to the sampler, or sample less often",
+            Self::OneIdle => "what drifted since is in the net energy: measure again",
             Self::CounterReset { .. } => "measure again while no driver is loaded",
             Self::Implausible { .. } => "compare with another tool, and report the board",
             Self::Throttled { .. } => "cool the board, use a stronger supply or a lower power mode",

@@ -85,17 +85,18 @@ impl NumberFile {
     /// Reads the number: decimal, a unit after a space ignored (`32760 ma`, as older boards write).
     ///
     /// # Errors
-    /// [`Lost`]. After an empty read the path is opened anew, for a device that went and came back.
+    /// [`Lost`]. After an empty read, or one that says that the device is gone, the path is opened anew: drivers are unbound and
+    /// bound again, and the old file stays dead.
     pub fn read(&mut self) -> Result<i64, Lost> {
         let mut buffer = [0; 64];
-        let length = match self.at_start(&mut buffer) {
-            Ok(0) => {
+        let read = self.at_start(&mut buffer).map_err(|error| Lost::of(&error));
+        let length = match read {
+            Ok(0) | Err(Lost::Vanished) => {
                 self.file = tree::open(&self.path).map_err(|error| Lost::of(&error))?;
-                self.at_start(&mut buffer)
+                self.at_start(&mut buffer).map_err(|error| Lost::of(&error))?
             }
-            read => read,
-        }
-        .map_err(|error| Lost::of(&error))?;
+            read => read?,
+        };
         number(&buffer[..length]).ok_or(Lost::NotANumber)
     }
 

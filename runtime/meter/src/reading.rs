@@ -85,6 +85,10 @@ pub struct RailReading {
     /// Standard error of the mean power, from what neighbouring samples differ by; of rails that are sampled.
     #[serde(rename = "noise_w")]
     pub noise: Option<Watts>,
+    /// By how much the window's ends, and time in it without samples, may have changed the energy; of sources whose clock is not
+    /// the host's.
+    #[serde(rename = "ends_error_j")]
+    pub ends_error: Option<Joules>,
 }
 
 /// Power of one rail at a moment.
@@ -151,10 +155,11 @@ mod tests {
             lost: 3,
             ends: None,
             noise: None,
+            ends_error: None,
         };
         insta::assert_snapshot!(
             serde_json::to_string(&reading).unwrap(),
-            @r#"{"name":"VDD_IN","energy_j":null,"not_measured":{"what":"energy_j","why":"the file vanished"},"counted":true,"resolution_j":null,"samples":0,"lost":3,"ends_w":null,"noise_w":null}"#
+            @r#"{"name":"VDD_IN","energy_j":null,"not_measured":{"what":"energy_j","why":"the file vanished"},"counted":true,"resolution_j":null,"samples":0,"lost":3,"ends_w":null,"noise_w":null,"ends_error_j":null}"#
         );
         let power = Glance { name: "VDD_IN".to_owned(), power: Ok(Watts(4.5)) };
         assert_eq!(serde_json::to_string(&power).unwrap(), r#"{"name":"VDD_IN","power_w":4.5}"#);

@@ -5,13 +5,10 @@ mod rail;
 use std::time::Duration;
 
 use crate::probe::{Lost, Sample};
-use crate::{Description, Flag, Joules, NotMeasured, Quantity, Reading, TotalRule};
+use crate::{Description, Flag, Joules, NotMeasured, Reading, TotalRule};
 
+use crate::flag::LOST_SHARE;
 use rail::RailRecord;
-
-/// More than this share of samples missing is flagged.
-/// Source: EEMBC EnergyRunner, `emon-drop-thresh-pct=0.1`.
-const LOST_SHARE: f64 = 0.001;
 
 /// Samples that may be missing in a row before the time between is unknown rather than interpolated.
 const BRIDGED: u32 = 25;
@@ -43,9 +40,7 @@ impl Recorder {
         Self {
             rails: records.collect(),
             time_constant: description.time_constant(),
-            filter_unknown: description
-                .counted()
-                .any(|rail| rail.quantity == Quantity::Power && rail.time_constant.is_none()),
+            filter_unknown: description.averages_unknown(),
             needed: description.needed_window(),
             total,
             opened: None,
@@ -88,9 +83,9 @@ impl Recorder {
         }
     }
 
-    /// Counts samples that were due and not taken.
+    /// Counts samples that were due in the window and not taken. Those before its end are known when the row behind it is there.
     pub fn missed(&mut self, samples: u64) {
-        if self.opened.is_some() && self.closed.is_none() {
+        if self.opened.is_some() {
             self.missed += samples;
         }
     }

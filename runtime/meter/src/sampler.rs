@@ -3,6 +3,7 @@
 mod thread;
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -23,13 +24,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const SHORTEST: Duration = Duration::from_micros(100);
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// Samples in a row that tell what one costs.
+/// Samples in a row that tell what one costs, and those that tell about how long one takes.
 const DRILL: u32 = 64;
+const FIRST: u32 = 4;
 
 /// How to sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sampling {
-    /// Mean time between samples, within 100 us and 10 min; `None`: as the source's description says.
+    /// Mean time between samples, within 100 us and 10 min; `None`: as the source's description says, or twice what a sample
+    /// takes where that is longer.
     pub period: Option<Duration>,
     /// What the jitter of the period comes from: samples lie 0.8 to 1.2 periods apart, so that they beat with no load.
     pub seed: u64,
@@ -55,6 +58,8 @@ pub struct Sampler {
     opened: Option<Option<Duration>>,
     /// Of counters: when a glance last saw which value.
     glanced: Vec<Option<(Duration, i64)>>,
+    /// The source did not answer in time: the thread may hang in it for ever.
+    stalled: AtomicBool,
 }
 
 impl fmt::Debug for Sampler {
@@ -67,7 +72,8 @@ impl Sampler {
     /// Starts the thread, which sleeps until a window is opened.
     ///
     /// # Errors
-    /// [`MeterError::Source`] when there can be no thread.
+    /// [`MeterError::Source`] when there can be no thread, [`MeterError::Stalled`] where the source is to say how fast it can be
+    /// sampled and does not answer.
     pub fn new(found: Found, sampling: Sampling) -> Result<Self, MeterError> {
         let Found { mut description, probe } = found;
         let period = sampling.period.unwrap_or(description.period).clamp(SHORTEST, LONGEST);
@@ -81,7 +87,7 @@ impl Sampler {
             .spawn(move || thread::run(&of_thread, probe, rails, epoch, sampling.seed));
         let thread = spawned
             .map_err(|source| MeterError::Source { origin: "the sampling thread".to_owned(), source })?;
-        Ok(Self {
+        let mut sampler = Self {
             glanced: vec![None; rails],
             description,
             shared,
@@ -90,7 +96,30 @@ impl Sampler {
             period,
             calibration: sampling.calibration,
             opened: None,
-        })
+            stalled: AtomicBool::new(false),
+        };
+        if sampling.period.is_none() {
+            let took = sampler.drill(FIRST)?.wall / FIRST;
+            sampler.slow_down(took.saturating_mul(2));
+        }
+        Ok(sampler)
+    }
+
+    /// Samples no faster than every `period`.
+    fn slow_down(&mut self, period: Duration) {
+        if period <= self.period {
+            return;
+        }
+        self.period = period.min(LONGEST);
+        self.description.period = self.period;
+        let mut state = self.state();
+        (state.recorder, state.period) = (Recorder::new(&self.description, self.period), self.period);
+    }
+
+    /// What `count` samples in a row take.
+    fn drill(&mut self, count: u32) -> Result<Drill, MeterError> {
+        let mut state = self.sample(|state| state.drill = Some(count))?;
+        Ok(state.drilled.take().unwrap_or_default())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -110,6 +139,7 @@ impl Sampler {
             .wait_timeout_while(state, PATIENCE, |state| state.answered < mine)
             .unwrap_or_else(PoisonError::into_inner);
         if waited.timed_out() {
+            self.stalled.store(true, Ordering::Relaxed);
             let origin = self.description.source.clone();
             return Err(MeterError::Stalled { origin, waited_s: PATIENCE.as_secs_f64() });
         }
@@ -162,10 +192,7 @@ impl Meter for Sampler {
         if self.opened.is_some() {
             return Err(MeterError::WindowOpen);
         }
-        let Drill { wall, cpu } = {
-            let mut state = self.sample(|state| state.drill = Some(DRILL))?;
-            state.drilled.take().unwrap_or_default()
-        };
+        let Drill { wall, cpu } = self.drill(DRILL)?;
         let (sample, cpu_per_sample) = (wall / DRILL, cpu.map(|cpu| cpu / DRILL));
         let cpu_share = cpu_per_sample.map(|cpu| cpu.as_secs_f64() / self.period.as_secs_f64());
         let per_second = self.energy_of_sampling(sample)?;
@@ -242,7 +269,8 @@ impl Drop for Sampler {
     fn drop(&mut self) {
         self.state().quit = true;
         self.shared.wake.notify_one();
-        if let Some(thread) = self.thread.take() {
+        // One that hangs in its source ends when that answers; nobody waits for it.
+        if let Some(thread) = self.thread.take().filter(|_| !*self.stalled.get_mut()) {
             // A probe that panicked has nothing left to say.
             let _ = thread.join();
         }

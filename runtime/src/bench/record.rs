@@ -1,5 +1,7 @@
 //! What a bench came to, as it is kept: `bench.json`.
 
+mod doubts;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +17,7 @@ use super::energy::ExitEnergies;
 use crate::policy::PolicySpec;
 use crate::report::{BackendName, BundleName};
 use crate::statistics::Latency;
+pub use doubts::Doubt;
 
 /// The schema version that this build writes and reads.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -78,6 +81,12 @@ pub struct Energy {
     /// Power while nothing ran, before and after; null where it does not count.
     #[serde(rename = "idle_w")]
     pub idle: [Option<Watts>; 2],
+    /// Why it does not count; null where it does.
+    #[serde(default)]
+    pub idle_rejected: [Option<String>; 2],
+    /// By how much the idle power that is taken off may be wrong; null in older files.
+    #[serde(rename = "idle_error_w", default)]
+    pub idle_error: Option<Watts>,
     /// What each load cost.
     pub loads: Vec<Summary>,
     /// Every later load against the first.
@@ -140,8 +149,11 @@ pub struct Pair {
 /// One window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WindowEnergy {
-    /// Place of its load.
+    /// Place of its load: those of [`Energy::loads`], then, where energy by exit was asked for, exits and mixtures.
     pub load: usize,
+    /// What that load is called.
+    #[serde(default)]
+    pub load_name: String,
     /// Its middle, in seconds since the measurement began.
     pub middle_s: f64,
     /// Its length.
@@ -184,7 +196,6 @@ impl Load {
 impl Energy {
     /// What `session` found of its first `loads` loads.
     pub fn of(session: &Session, loads: usize, exits: Option<ExitEnergies>) -> Self {
-        let power = |idle: &Idle| idle.power.as_ref().ok().filter(|_| idle.rejected.is_none()).copied();
         let pairs = (1..loads).filter_map(|later| {
             let (name, against) = (session.loads.get(later)?.clone(), session.loads.first()?.clone());
             Some(Pair { name, against, found: session.compare(0, later) })
@@ -192,7 +203,12 @@ impl Energy {
         Self {
             meter: MeterName::of(session),
             window_s: [session.plan.window.as_secs_f64(), session.plan.needed_window.as_secs_f64()],
-            idle: session.idle.each_ref().map(power),
+            idle: session.idle.each_ref().map(Idle::counted),
+            idle_rejected: session
+                .idle
+                .each_ref()
+                .map(|idle| idle.rejected.as_ref().map(ToString::to_string)),
+            idle_error: Some(session.idle_error()),
             loads: session.summaries().into_iter().take(loads).collect(),
             pairs: pairs.collect(),
             exits,
@@ -244,6 +260,7 @@ impl WindowEnergy {
     pub fn all(session: &Session) -> Vec<Self> {
         let window = |window: &offramp_meter::protocol::Window| Self {
             load: window.load,
+            load_name: session.loads.get(window.load).cloned().unwrap_or_default(),
             middle_s: window.middle.as_secs_f64(),
             window_s: window.reading.window.as_secs_f64(),
             gross: window.reading.energy.as_ref().ok().copied(),

@@ -83,6 +83,7 @@ pub fn record(
     data: Vec<String>,
     measured: &[Measured],
     energy: Result<Energy, NotMeasured>,
+    board: BoardState,
 ) -> anyhow::Result<Record> {
     let Workload { prepared, chosen, .. } = workload;
     let exits = prepared.pipeline.exits().len();
@@ -101,7 +102,7 @@ pub fn record(
         policy: chosen.file.policy.clone(),
         data,
         data_sha256: provenance::digest(&flags.input.input, prepared.bundle.manifest())?,
-        board: BoardState::read(&flags.meter.host()),
+        board,
         loads: measured.iter().map(|measured| Load::of(measured, exits)).collect(),
         energy,
         not_measured,
@@ -140,11 +141,14 @@ pub fn tell(found: &Energy) -> String {
     }
     for Pair { name, against, found } in &found.pairs {
         let difference = match found.difference {
-            Some(Estimate { mean, half_width, .. }) => {
-                let half = half_width.map_or("unknown".to_owned(), |half| Joules(half).to_string());
+            Some(Estimate { mean, .. }) => {
+                let told = match found.interval {
+                    Some(half) => format!("{} per image", Joules(mean).within(half)),
+                    None => format!("{} per image, no interval", Joules(mean)),
+                };
                 let ratio = found.ratio.map_or(String::new(), |ratio| format!(", ratio {ratio:.4}"));
                 let kind = if found.net { "net" } else { "gross" };
-                format!("{} per image {kind} (95 % +- {half}){ratio}", Joules(mean))
+                format!("{told} {kind}{ratio}")
             }
             None => "unknown".to_owned(),
         };
@@ -168,43 +172,39 @@ pub fn tell(found: &Energy) -> String {
             ));
         }
     }
-    let mut flags: Vec<(&str, usize)> = Vec::new();
-    let said = found.windows.iter().flat_map(|window| window.flags.iter().chain(&window.rejected));
-    for flag in said {
-        match flags.iter_mut().find(|(known, _)| known == flag) {
-            Some((_, times)) => *times += 1,
-            None => flags.push((flag, 1)),
+    let mut not_bounded: Vec<&str> = Vec::new();
+    for cause in found.loads.iter().flat_map(|load| &load.not_bounded) {
+        if !not_bounded.contains(&cause.as_str()) {
+            not_bounded.push(cause);
         }
     }
-    lines.extend(flags.iter().take(8).map(|(flag, times)| format!("  {times} windows: {flag}")));
+    if !not_bounded.is_empty() {
+        lines.push(format!("  in no interval, because no bound is known: {}", not_bounded.join(", ")));
+    }
+    lines.extend(found.doubts().iter().map(|doubt| format!("  {doubt}")));
     lines.join("\n")
 }
 
 fn tell_exit(exit: &ExitEnergy) -> String {
     let fitted = exit.fitted.and_then(|fitted| Some((fitted.energy?, fitted.half_width)));
     let fitted = fitted.map_or(String::new(), |(energy, half)| {
-        let half = half.map_or("unknown".to_owned(), |half| half.to_string());
-        format!(", from mixtures {energy} +- {half}")
+        let told = half.map_or_else(|| format!("{energy}, no interval"), |half| energy.within(half));
+        format!(", from mixtures {told}")
     });
     format!("  exit {}: {} net per image{fitted}", exit.exit, spread(exit.forced, exit.forced_interval))
 }
 
 fn spread(estimate: Option<Estimate>, half: Option<Joules>) -> String {
     match (estimate, half) {
-        (Some(estimate), Some(half)) => format!("{} +- {half}", Joules(estimate.mean)),
+        (Some(estimate), Some(half)) => Joules(estimate.mean).within(half),
         (Some(estimate), None) => Joules(estimate.mean).to_string(),
         (None, _) => "unknown".to_owned(),
     }
 }
 
 fn verdict(verdict: Verdict, resolution: Option<Joules>) -> String {
-    match verdict {
-        Verdict::Different => "they differ".to_owned(),
-        Verdict::NotDistinguished => "not distinguished".to_owned(),
-        Verdict::BelowResolution => {
-            let least = resolution.map_or(String::new(), |least| format!(", {least} per image"));
-            format!("below what the meter can tell{least}")
-        }
-        Verdict::TooFewWindows => "too few windows that count".to_owned(),
+    match resolution.filter(|_| verdict == Verdict::BelowResolution) {
+        Some(least) => format!("{verdict}, {least} per image"),
+        None => verdict.to_string(),
     }
 }

@@ -38,6 +38,9 @@ pub struct Meter {
     /// What the ends of the window are taken from
     #[arg(long, value_enum, default_value = "best", conflicts_with = "csv")]
     edges: Ends,
+    /// Measure the sum of these rails; needed where the device has several
+    #[arg(long, value_name = "NAME,..", value_delimiter = ',', conflicts_with = "csv")]
+    rail: Vec<String>,
     /// Samples per second; the device's own number without
     #[arg(long, value_name = "HZ", value_parser = quantities::rate, conflicts_with = "csv")]
     rate: Option<f64>,
@@ -77,8 +80,6 @@ impl Meter {
     pub fn run(self) -> anyhow::Result<Status> {
         if let Some(layout) = &self.csv {
             let mut meter = CsvMeter::open(self.port.connect(), layout.clone())?;
-            // The first lines tell how often they come.
-            std::thread::sleep(Duration::from_millis(300));
             meter.start()?;
             let status = self.load()?;
             let reading = meter.stop()?;
@@ -87,7 +88,8 @@ impl Meter {
         }
         let rate_millihz =
             self.rate.map_or(0, |hz| (hz * 1e3).round().clamp(1.0, f64::from(u32::MAX)) as u32);
-        let settings = Settings { edges: self.edges.into(), rate_millihz, ..Settings::default() };
+        let (edges, rails) = (self.edges.into(), self.rail.clone());
+        let settings = Settings { edges, rails, rate_millihz, ..Settings::default() };
         let recorder = Recorder::open(self.port.connect(), settings)?;
         if let Some(every) = self.every {
             return self.windows(&recorder, every);

@@ -21,6 +21,9 @@ pub struct Monitor {
     /// The port (--help tells what it may be)
     #[arg(value_name = "PORT[@BAUD]", long_help = PORT)]
     port: PortFlag,
+    /// Show the sum of these rails; needed where the device has several
+    #[arg(long, value_name = "NAME,..", value_delimiter = ',', conflicts_with = "lines")]
+    rail: Vec<String>,
     /// Show lines of text as they come, of a device that speaks another language
     #[arg(long)]
     lines: bool,
@@ -38,7 +41,8 @@ impl Monitor {
     }
 
     fn meter(&self) -> anyhow::Result<Status> {
-        let recorder = Recorder::open(self.port.connect(), Settings::default())?;
+        let settings = Settings { rails: self.rail.clone(), ..Settings::default() };
+        let recorder = Recorder::open(self.port.connect(), settings)?;
         if let Some(hello) = recorder.hello() {
             let channels: Vec<_> = hello.channels.iter().map(|channel| channel.label.to_string()).collect();
             let (name, serial) = (hello.name.to_string(), hello.serial.to_string());
@@ -57,8 +61,6 @@ impl Monitor {
             }
         }
         let begin = Instant::now();
-        // An open window keeps the counts of samples together.
-        let window = recorder.begin();
         let mut before = recorder.samples();
         let mut shown = Instant::now();
         loop {
@@ -68,7 +70,7 @@ impl Monitor {
             let rate = now.0.saturating_sub(before.0) as f64 / shown.elapsed().as_secs_f64();
             (before, shown) = (now, Instant::now());
             let alignment = recorder.alignment();
-            let (watts, t_s) = (recorder.latest_w(), begin.elapsed().as_secs_f64());
+            let (watts, t_s) = (recorder.latest_w().ok(), begin.elapsed().as_secs_f64());
             let (recording, why) = match &at {
                 At::Recording => (true, None),
                 At::Waiting(why) | At::Failed(why) => (false, Some(why)),
@@ -98,7 +100,6 @@ impl Monitor {
                 anyhow::bail!("{} has ended: {why}", self.port);
             }
             if left.is_some_and(|left| left <= Duration::from_secs(1)) {
-                drop(recorder.end(window));
                 return Ok(Status::Done);
             }
         }

@@ -3,7 +3,7 @@
 use offramp_runtime::bench::energy::ExitEnergy;
 use offramp_runtime::bench::record::{Energy, Pair};
 use offramp_runtime::meter::Joules;
-use offramp_runtime::meter::protocol::{Summary, Verdict};
+use offramp_runtime::meter::protocol::Summary;
 use offramp_runtime::meter::statistics::Estimate;
 
 use super::mean_exit;
@@ -36,12 +36,20 @@ fn costs(found: &Energy) -> Table {
         ]
     };
     let domain = found.meter.domain.as_deref().unwrap_or("no total");
+    let mut not_bounded: Vec<&str> =
+        found.loads.iter().flat_map(|load| &load.not_bounded).map(String::as_str).collect();
+    not_bounded.sort_unstable();
+    not_bounded.dedup();
+    let besides = match not_bounded.is_empty() {
+        true => String::new(),
+        false => format!(" In no interval, because no bound is known: {}.", not_bounded.join(", ")),
+    };
     Table {
         name: "energy-per-image".into(),
         title: "Energy per image".into(),
         caption: format!(
             "Energy of a window over its images; it covers {domain}. Net: less what idling as long would have taken, with everything loaded. \
-             Intervals: 95 % by Student's t over windows, and what the meter may be wrong by, squares added."
+             Intervals: 95 % by Student's t over windows, and what the meter may be wrong by, squares added.{besides}"
         ),
         columns: vec![
             text("load", "What ran"),
@@ -60,26 +68,21 @@ fn costs(found: &Energy) -> Table {
 fn differences(found: &Energy) -> Table {
     let row = |pair: &Pair| {
         let Pair { name, against, found } = pair;
-        let verdict = match found.verdict {
-            Verdict::Different => "they differ",
-            Verdict::NotDistinguished => "not distinguished",
-            Verdict::BelowResolution => "below what the meter can tell",
-            Verdict::TooFewWindows => "too few windows that count",
-        };
         vec![
             word(name),
             word(against),
             word(if found.net { "net" } else { "gross" }),
-            spread(found.difference, found.difference.and_then(|it| it.half_width).map(Joules), NO_WINDOW),
+            spread(found.difference, found.interval, NO_WINDOW),
             known(found.ratio, "nothing to divide by"),
             known(found.resolution.map(|least| least.0), "the meter does not tell its steps"),
-            word(verdict),
+            word(&found.verdict.to_string()),
         ]
     };
     Table {
         name: "energy-differences".into(),
         title: "What other images cost more".into(),
-        caption: "Window by window in turns, so that what drifts falls on both; 95 % by Student's t. Resolution: two steps of the meter."
+        caption: "Window by window in turns, so that what drifts falls on both; 95 % by Student's t, and what the idle power may be wrong by where images \
+                  take other times. Resolution: two steps of the meter."
             .into(),
         columns: vec![
             text("load", "What ran"),

@@ -1,6 +1,6 @@
 //! How energy was measured, and what makes it doubtful.
 
-use offramp_runtime::bench::record::{Energy, RailName, Record};
+use offramp_runtime::bench::record::{Doubt, Energy, RailName, Record};
 
 use crate::findings::{Cell, Format, Table, Topic};
 use crate::metrics::row::{absent, column, count, known, measured, text, word};
@@ -104,24 +104,25 @@ fn board(record: &Record) -> Table {
 
 /// Flags and rejections, each with the windows that have it.
 fn flags(found: &Energy) -> Table {
-    let mut seen: Vec<(&str, &str, u32)> = Vec::new();
-    for window in &found.windows {
-        let flags = window.flags.iter().map(|flag| ("flagged", flag.as_str()));
-        for (kind, what) in flags.chain(window.rejected.iter().map(|rule| ("rejected", rule.as_str()))) {
-            match seen.iter_mut().find(|(known, flag, _)| (*known, *flag) == (kind, what)) {
-                Some((.., times)) => *times += 1,
-                None => seen.push((kind, what, 1)),
-            }
-        }
+    const MOST: usize = 30;
+    let doubts = found.doubts();
+    let left_out = doubts.len().saturating_sub(MOST);
+    let mut caption = format!("Of {} windows and two idle ones.", found.windows.len());
+    if doubts.iter().any(|doubt| doubt.numbers_differ) {
+        caption += " Where only numbers differ, one stands for all.";
     }
-    let rows = seen.into_iter().take(30);
+    if left_out > 0 {
+        caption += &format!(" {left_out} more are in the file.");
+    }
+    let row = |doubt: Doubt| {
+        let kind = if doubt.rejects { "rejected" } else { "flagged" };
+        vec![word(kind), word(&doubt.what), Cell::Number(doubt.windows as f64)]
+    };
     Table {
         name: "energy-flags".into(),
         title: "What makes windows doubtful".into(),
-        caption: format!("Of {} windows.", found.windows.len()),
+        caption,
         columns: vec![text("kind", "Window is"), text("why", "Why"), count("windows", "Windows")],
-        rows: rows
-            .map(|(kind, why, times)| vec![word(kind), word(why), Cell::Number(times.into())])
-            .collect(),
+        rows: doubts.into_iter().take(MOST).map(row).collect(),
     }
 }

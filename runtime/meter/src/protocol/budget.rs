@@ -62,7 +62,7 @@ impl ErrorBudget {
                 Some(gain) => budget.gain.0 += gain * energy,
                 None => budget.unknown.push(format!("{}: its gain error", rail.name)),
             }
-            budget.clock.0 += CLOCK_RATE * energy;
+            budget.clock.0 += CLOCK_RATE * energy + of_rail.ends_error.map_or(0.0, |joules| joules.0);
             match (rail.quantity, of_rail.ends) {
                 (Quantity::Power, Some([first, last])) => {
                     // Of a filter of the first order, energy in minus energy out is the time constant times what its output rose by;

@@ -3,6 +3,8 @@
 //! Forced-exit windows need nothing of this: a load of which every image stops at one exit is a load, and its summary is
 //! that exit's energy. Here, mixed windows are taken apart.
 
+use std::ops::RangeBounds;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Session, nonnegative};
@@ -83,15 +85,19 @@ pub enum FitError {
     /// The mixes are multiples of each other.
     #[error("the shares of the exits are too alike in all windows to tell them apart")]
     Alike,
-    /// No image, or a number that is none.
-    #[error("the windows have no images, or an energy that is no number")]
+    /// No window counts and has a net energy.
+    #[error("no window of a mixture counts and has a net energy")]
     Nothing,
+    /// An energy that is no number.
+    #[error("a window has an energy that is no number")]
+    NoNumber,
 }
 
 impl Session {
-    /// The windows that count as mixes of net energy, for [`ExitFit::of`].
-    pub fn mixes(&self) -> Vec<Mix> {
-        let counting = self.windows.iter().filter(|window| window.rejected.is_none());
+    /// The windows of `loads` that count, as mixes of net energy for [`ExitFit::of`].
+    pub fn mixes(&self, loads: impl RangeBounds<usize>) -> Vec<Mix> {
+        let counting =
+            self.windows.iter().filter(|window| loads.contains(&window.load) && window.rejected.is_none());
         let mixes = counting.filter_map(|window| {
             let energy = *window.net.as_ref().ok()?;
             (!window.work.exits.is_empty()).then(|| Mix { energy, counts: window.work.exits.clone() })
@@ -112,7 +118,10 @@ impl ExitFit {
         }
         let occurs: Vec<_> =
             (0..exits).filter(|exit| mixes.iter().any(|mix| mix.counts[*exit] > 0)).collect();
-        if occurs.is_empty() || mixes.iter().any(|mix| !mix.energy.0.is_finite()) {
+        if mixes.iter().any(|mix| !mix.energy.0.is_finite()) {
+            return Err(FitError::NoNumber);
+        }
+        if occurs.is_empty() {
             return Err(FitError::Nothing);
         }
         if mixes.len() <= occurs.len() {

@@ -6,6 +6,11 @@ use serde::Serialize;
 
 use crate::Description;
 
+/// The least time to settle, and that for a filter of which nothing is known: the slowest known one takes 17 s to forget, the
+/// common ones less than one.
+const LEAST: Duration = Duration::from_secs(2);
+const UNKNOWN: Duration = Duration::from_secs(5);
+
 /// How a measurement goes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Plan {
@@ -31,13 +36,15 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// By the rule for a meter: windows of the longest of 10 s, 20 time constants and 200 new values, ten of them; 5 time
-    /// constants to settle.
+    /// By the rule for a meter: windows of the longest of 10 s, 20 time constants and 200 new values, ten of them; to settle, 5
+    /// time constants, and 2 s at least for what the board itself still does of the load before, 5 s where a sensor does not
+    /// tell how long it averages.
     pub fn by_rule(meter: &Description) -> Self {
-        let settle = meter.time_constant().unwrap_or_default().saturating_mul(5);
+        let filter = meter.time_constant().unwrap_or_default().saturating_mul(5);
+        let settle = filter.max(if meter.averages_unknown() { UNKNOWN } else { LEAST });
         let window = meter.needed_window();
         Self {
-            warm_up: settle.max(Duration::from_secs(1)),
+            warm_up: settle,
             settle,
             idle: window,
             window,
@@ -47,10 +54,12 @@ impl Plan {
         }
     }
 
-    /// Other windows than the rule asks for, idle ones too; shorter ones are flagged.
+    /// Other windows than the rule asks for, idle ones too; shorter ones are flagged. What precedes a window takes no longer than
+    /// it.
     #[must_use]
     pub fn with_window(mut self, window: Duration) -> Self {
         (self.window, self.idle) = (window, window);
+        (self.settle, self.warm_up) = (self.settle.min(window), self.warm_up.min(window));
         self
     }
 
@@ -102,6 +111,18 @@ mod tests {
                 .as_secs_f64()
         };
         assert_eq!([needs(6, 6), needs(3379, 6), needs(0, 100)], [10.0, 67.58, 20.0]);
+    }
+
+    #[test]
+    fn what_was_before_a_window_is_given_time_to_be_forgotten() {
+        let settles = |description: &Description| Plan::by_rule(description).settle.as_secs_f64();
+        let known = |tau| settles(&meter(Duration::from_millis(tau), Duration::ZERO));
+        assert_eq!([known(0), known(100), known(3379)], [2.0, 2.0, 16.895]);
+        let mut silent = meter(Duration::ZERO, Duration::ZERO);
+        silent.rails[0].time_constant = None;
+        assert_eq!(settles(&silent), 5.0);
+        let short = Plan::by_rule(&silent).with_window(Duration::from_secs(1));
+        assert_eq!((short.settle, short.warm_up), (short.window, short.window));
     }
 
     #[test]

@@ -6,12 +6,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{Clock, ErrorBudget, Load, Plan, ProtocolError, Work};
+use crate::flag::LOST_SHARE;
 use crate::state::{BoardState, Change};
 use crate::{Description, Flag, Joules, Meter, MeterError, NotMeasured, Overhead, Reading, Watts};
-
-/// A window with more than this share of its samples missing is rejected.
-/// Source: EEMBC EnergyRunner, `emon-drop-thresh-pct=0.1`.
-const LOST_SHARE: f64 = 0.001;
 
 /// Everything that was measured.
 #[derive(Clone, Debug, Serialize)]
@@ -41,6 +38,9 @@ pub struct Idle {
     /// Mean power, or why there is none.
     #[serde(rename = "power_w", serialize_with = "value_or_null")]
     pub power: Result<Watts, NotMeasured>,
+    /// By how much it may be wrong, what cancels in a difference left out.
+    #[serde(rename = "error_w")]
+    pub error: Watts,
     /// Why it does not count.
     pub rejected: Option<Rejection>,
     /// What makes it doubtful.
@@ -162,7 +162,7 @@ pub fn measure(
         run(*load, plan.warm_up)?;
     }
     show(Event::Idling);
-    let before = idle(plan, meter, clock, board).map_err(failed("idle before"))?;
+    let before = idle(plan, meter, clock, board, sample).map_err(failed("idle before"))?;
 
     let first = board();
     let mut state = first.clone();
@@ -185,7 +185,7 @@ pub fn measure(
         windows.push(Window::new(at, middle, reading, work, budget, changes));
     }
     show(Event::Idling);
-    let after = idle(plan, meter, clock, board).map_err(failed("idle after"))?;
+    let after = idle(plan, meter, clock, board, sample).map_err(failed("idle after"))?;
     let around = [before, after];
     for window in &mut windows {
         window.subtract(&around);
@@ -214,6 +214,7 @@ fn idle(
     meter: &mut dyn Meter,
     clock: &dyn Clock,
     board: &mut dyn FnMut() -> BoardState,
+    sample: Duration,
 ) -> Result<Idle, MeterError> {
     clock.sleep(plan.settle);
     let state = board();
@@ -224,10 +225,30 @@ fn idle(
     let middle = middle(started, clock.now());
     let changes = board().changes_since(&state);
     let rejected = rejection(&reading, &changes);
-    let seconds = reading.window.as_secs_f64();
-    let power = reading.energy.map(|energy| Watts(energy.0 / seconds.max(1e-9)));
+    let seconds = reading.window.as_secs_f64().max(1e-9);
+    let error = ErrorBudget::of(&reading, meter.description(), sample).of_difference();
+    let error = Watts(error.0 / seconds);
+    let power = reading.energy.map(|energy| Watts(energy.0 / seconds));
     let flags = reading.flags.into_iter().chain(changes.iter().map(Change::flag)).collect();
-    Ok(Idle { middle, power, rejected, flags })
+    Ok(Idle { middle, power, error, rejected, flags })
+}
+
+impl Idle {
+    /// Its power, if it counts.
+    pub fn counted(&self) -> Option<Watts> {
+        self.power.as_ref().ok().filter(|_| self.rejected.is_none()).copied()
+    }
+}
+
+impl Session {
+    /// By how much the idle power that is taken off may be wrong: the error of one idle window, and half of what the two differ by,
+    /// which is what a drift that is no straight line may hide. The same in all windows, so that no spread of theirs shows it.
+    pub fn idle_error(&self) -> Watts {
+        let [before, after] = &self.idle;
+        let error = |idle: &Idle| idle.counted().map_or(0.0, |_| idle.error.0);
+        let apart = before.counted().zip(after.counted()).map_or(0.0, |(one, other)| (one.0 - other.0).abs());
+        Watts(error(before).max(error(after)) + apart / 2.0)
+    }
 }
 
 fn rejection(reading: &Reading, changes: &[Change]) -> Option<Rejection> {
@@ -262,11 +283,12 @@ impl Window {
 
     /// Takes off what idling would have cost: the line through both idle windows, or the one that counts.
     fn subtract(&mut self, idle: &[Idle; 2]) {
-        let counts = |idle: &Idle| {
-            let power = idle.power.as_ref().ok().filter(|_| idle.rejected.is_none())?;
-            Some((idle.middle.as_secs_f64(), power.0))
-        };
-        let power = match (counts(&idle[0]), counts(&idle[1])) {
+        let counts = |idle: &Idle| Some((idle.middle.as_secs_f64(), idle.counted()?.0));
+        let found = (counts(&idle[0]), counts(&idle[1]));
+        if found.0.is_some() != found.1.is_some() {
+            self.reading.flags.push(Flag::OneIdle);
+        }
+        let power = match found {
             (Some((t0, p0)), Some((t1, p1))) if t1 > t0 => {
                 p0 + (p1 - p0) * (self.middle.as_secs_f64() - t0) / (t1 - t0)
             }

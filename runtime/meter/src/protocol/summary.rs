@@ -1,5 +1,7 @@
 //! What an image costs, and whether two loads differ.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Session, Window};
@@ -27,9 +29,12 @@ pub struct Summary {
     /// only what differs between windows, not what all of them have in common.
     #[serde(rename = "gross_interval_j")]
     pub gross_interval: Option<Joules>,
-    /// The same of the net energy: the sensor's zero is not in it, its steps are twice.
+    /// The same of the net energy: the sensor's zero is not in it, what the idle power may be wrong by is ([`Session::idle_error`]).
     #[serde(rename = "net_interval_j")]
     pub net_interval: Option<Joules>,
+    /// What no bound is known for and both intervals therefore leave out.
+    #[serde(default)]
+    pub not_bounded: Vec<String>,
     /// Windows that count.
     pub windows: usize,
     /// Windows that do not, with the rule of each beside them in the session.
@@ -46,6 +51,10 @@ pub struct Comparison {
     /// The second's energy per image less the first's, window by window in turns; net where both have it.
     #[serde(rename = "difference_per_image_j")]
     pub difference: Option<Estimate>,
+    /// Half the width of its 95 % interval: Student's over the pairs and, of net energies, what the idle power may be wrong by times
+    /// the difference of the time that an image takes, squares added. `None` for a single pair.
+    #[serde(rename = "difference_interval_j", default)]
+    pub interval: Option<Joules>,
     /// The second's mean over the first's.
     pub ratio: Option<f64>,
     /// Whether the numbers are net of idle.
@@ -71,10 +80,28 @@ pub enum Verdict {
     TooFewWindows,
 }
 
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Different => "they differ",
+            Self::NotDistinguished => "not distinguished",
+            Self::BelowResolution => "below what the meter can tell",
+            Self::TooFewWindows => "too few windows that count",
+        })
+    }
+}
+
 impl Session {
     /// What every load costs, in the order of the session's loads.
     pub fn summaries(&self) -> Vec<Summary> {
         (0..self.loads.len()).map(|load| self.summary(load)).collect()
+    }
+
+    /// Mean seconds that an image of a load takes in its windows that count.
+    pub fn seconds_per_image(&self, load: usize) -> Option<f64> {
+        let sum = |of: fn(&Window) -> f64| self.counting(load).map(of).sum::<f64>();
+        let images = sum(|window| window.work.images as f64);
+        (images > 0.0).then(|| sum(|window| window.reading.window.as_secs_f64()) / images)
     }
 
     fn counting(&self, load: usize) -> impl Iterator<Item = &Window> {
@@ -87,13 +114,16 @@ impl Session {
             let each = self.counting(load).map(|window| Some(energy(window)? / window.work.images as f64));
             each.collect::<Option<Vec<_>>>().and_then(|numbers| Estimate::of(&numbers))
         };
-        let largest = |bound: fn(&Window) -> f64| {
+        let largest = |bound: &dyn Fn(&Window) -> f64| {
             let bounds = self.counting(load).map(|window| bound(window) / window.work.images as f64);
             bounds.reduce(f64::max)
         };
-        let budget = largest(|window| window.budget.total().0);
-        let of_net =
-            largest(|window| window.budget.of_difference().0 * f64::sqrt(2.0) + window.budget.gain.0);
+        let budget = largest(&|window| window.budget.total().0);
+        let idle_error = self.idle_error().0;
+        let of_net = largest(&|window| {
+            let of_idle = idle_error * window.reading.window.as_secs_f64();
+            window.budget.of_difference().0 + window.budget.gain.0 + of_idle
+        });
         let (gross, net) = (per_image(gross), per_image(net));
         let stated = |estimate: Option<Estimate>, bound: Option<f64>| {
             Some(Joules(f64::hypot(estimate?.half_width?, bound?)))
@@ -105,6 +135,12 @@ impl Session {
                 *sum += count;
             }
         }
+        let mut not_bounded: Vec<String> = Vec::new();
+        for cause in self.counting(load).flat_map(|window| &window.budget.unknown) {
+            if !not_bounded.contains(cause) {
+                not_bounded.push(cause.clone());
+            }
+        }
         let windows = self.counting(load).count();
         Summary {
             load: self.loads[load].clone(),
@@ -114,6 +150,7 @@ impl Session {
             budget: budget.map(Joules),
             gross_interval: stated(gross, budget),
             net_interval: stated(net, of_net),
+            not_bounded,
             windows,
             rejected: all - windows,
             images: self.counting(load).map(|window| window.work.images).sum(),
@@ -141,19 +178,20 @@ impl Session {
         let resolution =
             steps.collect::<Option<Vec<_>>>().and_then(|steps| steps.into_iter().reduce(f64::max));
         let difference = Estimate::of(&differences);
-        let verdict = match difference {
-            Some(Estimate { mean, .. }) if resolution.is_some_and(|least| mean.abs() < least) => {
-                Verdict::BelowResolution
-            }
-            Some(estimate) => match estimate.covers(0.0) {
-                Some(true) => Verdict::NotDistinguished,
-                Some(false) => Verdict::Different,
-                None => Verdict::TooFewWindows,
-            },
-            None => Verdict::TooFewWindows,
+        let seconds = |window: &Window| window.reading.window.as_secs_f64() / window.work.images as f64;
+        let longer: f64 = pairs.iter().map(|(a, b)| seconds(b) - seconds(a)).sum();
+        let of_idle = if is_net { self.idle_error().0 * longer / pairs.len() as f64 } else { 0.0 };
+        let half_width = difference.and_then(|estimate| estimate.half_width);
+        let interval = half_width.map(|half| f64::hypot(half, of_idle));
+        let verdict = match (difference.map(|estimate| estimate.mean.abs()), interval) {
+            (Some(mean), _) if resolution.is_some_and(|least| mean < least) => Verdict::BelowResolution,
+            (Some(mean), Some(half)) if mean > half => Verdict::Different,
+            (Some(_), Some(_)) => Verdict::NotDistinguished,
+            _ => Verdict::TooFewWindows,
         };
         Comparison {
             difference,
+            interval: interval.map(Joules),
             ratio: (of_first > 0.0).then_some(of_second / of_first),
             net: is_net,
             resolution: resolution.map(Joules),

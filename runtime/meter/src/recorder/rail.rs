@@ -9,6 +9,9 @@ const AREA_PER_JOULE: f64 = 2e15;
 /// What a microjoule of a counter is in that unit.
 const AREA_PER_MICROJOULE: i128 = 2_000_000_000;
 
+/// What a counter that counts anything cannot stand still for.
+const STILL_S: f64 = 1.0;
+
 pub(super) fn joules(area: i128) -> Joules {
     Joules(area as f64 / AREA_PER_JOULE)
 }
@@ -47,9 +50,12 @@ struct Window {
     steps: i128,
     stepless: bool,
     ends: [Option<f64>; 2],
-    previous: Option<i64>,
+    /// The last value that was new, and when.
+    previous: Option<(u64, i64)>,
     squares: f64,
     pairs: u64,
+    /// Whether a counter has had another value.
+    moved: bool,
 }
 
 impl RailRecord {
@@ -114,19 +120,23 @@ impl RailRecord {
             }
         }
         if within {
-            self.count(sample);
+            self.count(at, sample);
         }
         self.last = Some((at, sample.value));
     }
 
-    fn count(&mut self, sample: Sample) {
+    fn count(&mut self, at: u64, sample: Sample) {
         let window = &mut self.window;
         window.samples += 1;
         match sample.step {
             Some(step) => window.steps += i128::from(step),
             None => window.stepless = true,
         }
-        if let Some(previous) = window.previous.replace(sample.value) {
+        // One value seen twice is no second value.
+        let is_new = |(then, _): (u64, i64)| (at - then) as f64 * 1e-9 >= self.update_s;
+        if window.previous.is_none_or(is_new)
+            && let Some((_, previous)) = window.previous.replace((at, sample.value))
+        {
             let apart = (sample.value - previous) as f64 * 1e-6;
             window.squares += apart * apart;
             window.pairs += 1;
@@ -182,6 +192,7 @@ impl RailRecord {
             self.window.resets += 1;
             return;
         }
+        self.window.moved |= rise > 0;
         let all = i128::from(rise) * AREA_PER_MICROJOULE;
         match all.checked_mul(i128::from(to - from)) {
             Some(product) => self.window.area += divide(product, i128::from(tb - ta)),
@@ -230,6 +241,11 @@ impl RailRecord {
         if window.headless || (self.quantity == Quantity::Counter && last < closed) {
             return absent(format!("its counter could not be read at an end of the window{}", why()));
         }
+        let seconds = (closed - opened) as f64 * 1e-9;
+        if self.quantity == Quantity::Counter && !window.moved && seconds >= STILL_S.max(10.0 * self.update_s)
+        {
+            return absent(format!("its counter did not move in {seconds:.3} s"));
+        }
         let mut ended = self.clone();
         ended.hold(value, closed.saturating_sub(last));
         if ended.window.unknown > 0 {
@@ -255,7 +271,7 @@ impl RailRecord {
         };
         let sampled = self.quantity == Quantity::Power && window.pairs > 0;
         let noise =
-            sampled.then(|| (window.squares / (2 * window.pairs) as f64 / window.samples as f64).sqrt());
+            sampled.then(|| (window.squares / (2 * window.pairs) as f64 / (window.pairs + 1) as f64).sqrt());
         RailReading {
             name: self.name.clone(),
             energy,
@@ -268,6 +284,7 @@ impl RailRecord {
                 _ => None,
             },
             noise: noise.map(Watts),
+            ends_error: None,
         }
     }
 

@@ -98,10 +98,10 @@ pub(super) fn run(shared: &Shared, mut probe: Box<dyn Probe>, rails: usize, epoc
         if let Some(planned) = due.filter(|planned| *planned <= epoch + after) {
             let next = planned + turn.period.mul_f64(random.random_range(0.8..1.2));
             let late = (epoch + after).saturating_duration_since(next);
-            state
-                .recorder
-                .missed(u64::try_from(late.as_nanos() / turn.period.as_nanos().max(1)).unwrap_or(u64::MAX));
-            due = Some(if late.is_zero() { next } else { epoch + after + turn.period });
+            // A sample that is late is made up for at once; whole periods that have passed are not.
+            let passed = u32::try_from(late.as_nanos() / turn.period.as_nanos().max(1)).unwrap_or(u32::MAX);
+            state.recorder.missed(passed.into());
+            due = Some(next + turn.period.saturating_mul(passed));
         }
         drop(state);
         shared.sampled.notify_all();

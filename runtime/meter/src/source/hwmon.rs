@@ -70,14 +70,24 @@ pub(super) fn chips(sys: &Path) -> Vec<Chip> {
     named.collect()
 }
 
-/// Opens every rail of `chips`; `None` when there is none.
+/// Opens every rail of `chips`; `None` when there is none. A rail that cannot be opened is left out and noted, unless there is no
+/// other.
 pub(super) fn open(source: &str, chips: &[Chip]) -> Result<Option<Found>, MeterError> {
     let (mut rails, mut channels, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+    let mut refused = None;
     for chip in chips {
         let before = rails.len();
-        for (rail, channel) in rails_of(chip)? {
-            rails.push(rail);
-            channels.push(channel);
+        for (rail, channel) in rails_of(chip) {
+            match channel {
+                Ok(channel) => {
+                    rails.push(rail);
+                    channels.push(channel);
+                }
+                Err(why) => {
+                    notes.push(format!("{} is left out: {why}", rail.name));
+                    refused.get_or_insert(why);
+                }
+            }
         }
         if let Some(samples) =
             tree::number::<u32>(&chip.folder.join("samples")).filter(|_| rails.len() > before)
@@ -86,7 +96,7 @@ pub(super) fn open(source: &str, chips: &[Chip]) -> Result<Option<Found>, MeterE
         }
     }
     if rails.is_empty() {
-        return Ok(None);
+        return refused.map_or(Ok(None), Err);
     }
     let total = board::settle(&mut rails, &mut notes);
     let period = period(&rails);
@@ -100,16 +110,20 @@ pub(super) fn period(rails: &[Rail]) -> Duration {
     if sampled { Duration::from_millis(10) } else { Duration::from_secs(1) }
 }
 
-fn rails_of(chip: &Chip) -> Result<Vec<(Rail, Channel)>, MeterError> {
+/// A rail, and what its files are or why they cannot be opened.
+type Opened = (Rail, Result<Channel, MeterError>);
+
+fn rails_of(chip: &Chip) -> Vec<Opened> {
     let folder = &chip.folder;
     let (time_constant, update) = timing(folder);
     let timed = |rail: Rail| Rail { time_constant, update, ..rail };
-    let mut found = Vec::new();
+    let direct = |path: &Path| open_file(path).map(|file| Channel::Direct { file, scale: 1, step: None });
+    let mut found: Vec<Opened> = Vec::new();
     let counters = tree::indices(folder, "energy", "_input");
     for index in &counters {
         let path = folder.join(format!("energy{index}_input"));
         let rail = timed(Rail::new(label(chip, "energy", *index), origin(&path), Quantity::Counter));
-        found.push((rail, Channel::Direct { file: open_file(&path)?, scale: 1, step: None }));
+        found.push((rail, direct(&path)));
     }
     for suffix in ["_input", "_average"] {
         for index in tree::indices(folder, "power", suffix) {
@@ -126,7 +140,7 @@ fn rails_of(chip: &Chip) -> Result<Vec<(Rail, Channel)>, MeterError> {
                 rail.update = rail.time_constant;
             }
             rail.plausible = [Watts(-10.0), Watts(10_000.0)];
-            found.push((rail, Channel::Direct { file: open_file(&path)?, scale: 1, step: None }));
+            found.push((rail, direct(&path)));
         }
     }
     if let Some(sheet) = SHEETS.iter().find(|sheet| sheet.chip == chip.name && found.is_empty()) {
@@ -147,11 +161,11 @@ fn rails_of(chip: &Chip) -> Result<Vec<(Rail, Channel)>, MeterError> {
                 ..timed(Rail::new(name, origin(&amps), Quantity::Power))
             };
             let steps = amp_step.map(|amp_step| (sheet.volt_step_mv, amp_step));
-            let (volts, amps) = (open_file(&volts)?, open_file(&amps)?);
-            found.push((rail, Channel::Product { volts, amps, steps }));
+            let both = open_file(&volts).and_then(|volts| Ok((volts, open_file(&amps)?)));
+            found.push((rail, both.map(|(volts, amps)| Channel::Product { volts, amps, steps })));
         }
     }
-    Ok(found)
+    found
 }
 
 /// Time constant and time between new values of a chip's averaging filter.

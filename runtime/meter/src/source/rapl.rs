@@ -11,6 +11,9 @@ use super::{Found, board, tree, unreadable};
 use crate::probe::{Channel, Files, NumberFile};
 use crate::{Description, Joules, MeterError, NotMeasured, Quantity, Rail, TotalRule, Watts};
 
+/// Many times what lies between two values of a counter.
+const LOOK: Duration = Duration::from_millis(50);
+
 struct Zone {
     /// `intel-rapl:0:1`.
     id: String,
@@ -47,13 +50,15 @@ pub(super) fn find(sys: &Path) -> Result<Found, MeterError> {
         rails[at].within = whole(zone, &zones).map(|whole| full_name(whole, &zones));
     }
     board::tell_apart(&mut rails);
-    let total = total(&rails);
-    let notes = match &total {
-        Ok(_) if zones.iter().any(|zone| zone.name == "dram") => {
-            vec!["memory has a rail of its own (dram), which the total leaves out".to_owned()]
-        }
-        _ => Vec::new(),
-    };
+    let mut notes = Vec::new();
+    let still = psys_stands_still(&zones);
+    if still {
+        notes.push("psys stands still while packages count: it is not wired, and no total".to_owned());
+    }
+    let total = total(&rails, still);
+    if total.is_ok() && zones.iter().any(|zone| zone.name == "dram") {
+        notes.push("memory has a rail of its own (dram), which the total leaves out".to_owned());
+    }
     // Far below the time in which the smallest range goes round at the largest plausible power.
     let period = Duration::from_secs(1);
     let description = Description { source: "rapl".to_owned(), rails, total, period, notes };
@@ -99,13 +104,26 @@ fn full_name(zone: &Zone, zones: &[Zone]) -> String {
     parent.map_or_else(|| zone.name.clone(), |parent| format!("{}.{}", parent.name, zone.name))
 }
 
+/// Whether the platform's counter does not move while that of a package does: boards show it whether it is wired or not.
+fn psys_stands_still(zones: &[Zone]) -> bool {
+    let read = |zone: &Zone| tree::number::<u64>(&zone.folder.join("energy_uj"));
+    let before: Vec<_> = zones.iter().map(read).collect();
+    if !zones.iter().any(|zone| zone.name == "psys") {
+        return false;
+    }
+    std::thread::sleep(LOOK);
+    let moved = zones.iter().zip(before).filter(|(zone, before)| read(zone) != *before);
+    let moved: Vec<_> = moved.map(|(zone, _)| zone.name.as_str()).collect();
+    moved.iter().any(|name| name.starts_with("package-")) && !moved.contains(&"psys")
+}
+
 /// The platform where it is counted, else all packages.
-fn total(rails: &[Rail]) -> Result<TotalRule, NotMeasured> {
+fn total(rails: &[Rail], psys_stands_still: bool) -> Result<TotalRule, NotMeasured> {
     let named = |wanted: fn(&str) -> bool| -> Vec<_> {
         rails.iter().map(|rail| rail.name.as_str()).filter(|name| wanted(name)).collect()
     };
     let psys = named(|name| name == "psys");
-    let names = if psys.is_empty() {
+    let names = if psys.is_empty() || psys_stands_still {
         named(|name| name.starts_with("package-") && !name.contains('.'))
     } else {
         psys

@@ -95,6 +95,49 @@ fn a_difference_is_told_only_when_meter_and_interval_allow() {
 }
 
 #[test]
+fn what_idling_may_be_wrong_by_is_in_every_net_interval_though_no_window_shows_it() {
+    let (mut session, before) = pair(0.008, 0.009, 0.0, 0.0);
+    assert_eq!(before.verdict, Verdict::Different);
+    let widths = |session: &Session| {
+        let [a, b] = [0, 1].map(|load| session.summaries()[load].net_interval.unwrap().0);
+        (a, b, session.compare(0, 1).interval.unwrap().0)
+    };
+    let small = widths(&session);
+    // The idle power wandered by 2 W between: at 1 ms an image, by up to 1 mJ for each.
+    let power = session.idle[1].power.as_mut().unwrap();
+    power.0 += 2.0;
+    assert!((session.idle_error().0 - 1.0).abs() < 0.1, "{}", session.idle_error());
+    let large = widths(&session);
+    assert!((0.9e-3..1.3e-3).contains(&large.0) && small.0 < 0.3e-3, "{small:?}, {large:?}");
+    assert!((large.2 - small.2).abs() < 1e-5, "images that take as long lose as much: {small:?}, {large:?}");
+    // Where one takes 3 ms and the other 1, two thirds of its windows' images are gone, and 2 mJ are unknown.
+    for window in session.windows.iter_mut().filter(|window| window.load == 1) {
+        window.work.images /= 3;
+    }
+    assert!((1.8e-3..2.4e-3).contains(&widths(&session).2), "{:?}", widths(&session));
+}
+
+#[test]
+fn a_session_of_which_one_idle_window_counts_says_so() {
+    let world = World::new(4.0);
+    let mut meter = SimulatedMeter::new(&world, Sensor::NANO, 1);
+    let mut load = SimulatedLoad::steady("load", &world, 0.008, 1e-3);
+    let mut reads = 0;
+    let mut board = || {
+        reads += 1;
+        let mut state = BoardState::default();
+        // Throttled in the first idle window.
+        state.throttling.insert("oc1_event_cnt".to_owned(), u64::from(reads > 1));
+        state
+    };
+    let session = session(&world, &mut meter, |plan| plan.with_windows(2), &mut board, &mut [&mut load]);
+    assert!(session.idle[0].counted().is_none() && session.idle[1].counted().is_some());
+    for window in &session.windows {
+        assert!(window.net.is_ok() && window.reading.flags.contains(&Flag::OneIdle), "{:?}", window.reading);
+    }
+}
+
+#[test]
 fn a_window_shorter_than_the_rule_is_flagged() {
     let world = World::new(4.0);
     let mut meter = SimulatedMeter::new(&world, Sensor { samples: 512, ..Sensor::NANO }, 1);
@@ -264,7 +307,7 @@ fn mixes_that_cannot_be_taken_apart_are_refused() {
     let alike: Vec<_> = (1..6).map(|times| mix(times as f64, &[times, 2 * times])).collect();
     insta::assert_snapshot!(error(&alike), @"the shares of the exits are too alike in all windows to tell them apart");
     assert_eq!(error(&[]), FitError::Nothing);
-    assert_eq!(error(&[mix(f64::NAN, &[1]), mix(1.0, &[1])]), FitError::Nothing);
+    assert_eq!(error(&[mix(f64::NAN, &[1]), mix(1.0, &[1])]), FitError::NoNumber);
 }
 
 #[test]

@@ -244,3 +244,46 @@ fn time_that_runs_backwards_is_ignored() {
     recorder.close(ms(30));
     assert_eq!(recorder.reading().unwrap().energy, Ok(Joules(0.02)));
 }
+
+#[test]
+fn a_counter_that_stands_still_for_a_second_counts_nothing_and_gives_no_energy() {
+    let still = [(0, value(7)), (500, value(7)), (1300, value(7))];
+    let why = read(counter(None), &still, (100, 1200)).energy.unwrap_err().why;
+    assert_eq!(why, "in: its counter did not move in 1.100 s");
+    // Too short to tell, and one step is a movement.
+    assert_eq!(read(counter(None), &still, (100, 600)).energy, Ok(Joules(0.0)));
+    let moved = [(0, value(7)), (1300, value(8))];
+    assert!(read(counter(None), &moved, (100, 1200)).energy.is_ok());
+    let slow = Rail { update: Some(Duration::from_secs(1)), ..counter(None) };
+    assert!(read(slow, &still, (100, 1200)).energy.is_ok(), "one new value a second");
+}
+
+#[test]
+fn samples_that_were_due_at_the_very_end_are_missing_too() {
+    let mut recorder = of(vec![power()], &["in"]);
+    recorder.missed(7);
+    recorder.row(Duration::ZERO, &[value(1000)]);
+    recorder.open(Duration::ZERO);
+    (1..=976).for_each(|at| recorder.row(ms(at * 10), &[value(1000)]));
+    recorder.close(ms(10_000));
+    recorder.row(ms(10_001), &[value(1000)]);
+    recorder.missed(23);
+    let reading = recorder.reading().unwrap();
+    assert_eq!(reading.lost, 23);
+    assert!(matches!(reading.flags[..], [Flag::Late { missed: 23, due: 999 }]), "{:?}", reading.flags);
+}
+
+#[test]
+fn a_value_that_is_seen_many_times_is_one_value() {
+    // A new value every 100 ms, seen every 10: what neighbouring values differ by is that of the hundred, not of the thousand.
+    let mut random = ChaCha8Rng::seed_from_u64(5);
+    let values: Vec<i64> = (0..110).map(|_| random.random_range(4_000_000..6_000_000)).collect();
+    let samples: Vec<_> = (0..1020).map(|at| (at * 10, value(values[(at / 10) as usize]))).collect();
+    let noise = |update| {
+        let rail = Rail { update: Some(ms(update)), ..power() };
+        read(rail, &samples, (5, 10_005)).rails[0].noise.unwrap().0
+    };
+    // Uniform over 2 W: 0.577 W, over the root of a hundred.
+    assert!((0.045..0.07).contains(&noise(100)), "{}", noise(100));
+    assert!(noise(10) < 0.02, "as if all were new: {}", noise(10));
+}

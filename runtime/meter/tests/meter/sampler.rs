@@ -2,8 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use offramp_meter::source::{self, Host, Kind};
-use offramp_meter::{Flag, Joules, Meter as _, MeterError, Sampler, Sampling};
+use offramp_meter::probe::{Lost, Probe, Sample};
+use offramp_meter::source::{self, Found, Host, Kind};
+use offramp_meter::{
+    Description, Flag, Joules, Meter as _, MeterError, NotMeasured, Quantity, Rail, Sampler, Sampling,
+};
 
 use crate::boards::{self, Board};
 
@@ -164,4 +167,44 @@ fn a_counter_that_jumps_over_all_numbers_is_no_panic() {
     }
     let reading = meter.stop().unwrap();
     assert!(reading.energy.is_err() && reading.rails[0].energy.is_ok());
+}
+
+/// A source that takes its time, or never answers.
+struct Slow(Duration);
+
+impl Probe for Slow {
+    fn read(&mut self, row: &mut [Result<Sample, Lost>]) {
+        std::thread::sleep(self.0);
+        row.fill(Ok(Sample { value: 5_000_000, step: None }));
+    }
+}
+
+fn slow(time: Duration, period: Option<Duration>) -> Result<Sampler, MeterError> {
+    let mut description = Description::empty("slow", NotMeasured::energy(""));
+    description.rails = vec![Rail::new("in", "", Quantity::Power)];
+    description.choose_total(&["in"]).unwrap();
+    description.period = Duration::from_millis(10);
+    let found = Found { description, probe: Box::new(Slow(time)) };
+    Sampler::new(found, Sampling { period, ..Sampling::default() })
+}
+
+#[test]
+fn a_source_is_sampled_no_faster_than_it_answers_and_late_samples_are_counted() {
+    let meter = slow(Duration::from_millis(12), None).unwrap();
+    assert!(meter.description().period >= Duration::from_millis(24), "{:?}", meter.description().period);
+    // Insisted on, a period that is too short loses samples, and they are told.
+    let mut meter = slow(Duration::from_millis(25), Some(Duration::from_millis(10))).unwrap();
+    meter.start().unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    let reading = meter.stop().unwrap();
+    assert!(reading.samples + reading.lost > 40 && reading.lost > reading.samples, "{reading:?}");
+    assert!(reading.flags.iter().any(|flag| matches!(flag, Flag::Late { .. })), "{:?}", reading.flags);
+}
+
+#[test]
+fn a_source_that_hangs_is_told_and_left_alone() {
+    let began = Instant::now();
+    let error = slow(Duration::from_secs(3600), None).unwrap_err();
+    assert!(matches!(error, MeterError::Stalled { .. }), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(30), "nobody waits for the thread that hangs");
 }

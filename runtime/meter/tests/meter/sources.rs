@@ -233,3 +233,49 @@ fn intervals_that_cannot_be_are_unknown() {
         assert_eq!(description.needed_window(), Duration::from_secs(10));
     }
 }
+
+#[test]
+fn a_rail_that_cannot_be_opened_is_left_out_and_noted_unless_it_is_the_only_one() {
+    let board = Board::new(&[
+        ("class/hwmon/hwmon0/name", "sensor"),
+        ("class/hwmon/hwmon0/power1_input", "5000000"),
+        ("class/hwmon/hwmon1/name", "locked"),
+    ]);
+    // No file: as little to be read as one without the right.
+    std::fs::create_dir(board.path("class/hwmon/hwmon1/power1_input")).unwrap();
+    let found = find(&board, Kind::Hwmon).unwrap();
+    assert_eq!(found.description.rails.len(), 1);
+    let notes = found.description.notes.join("\n");
+    assert!(notes.starts_with("locked.power1 is left out: "), "{notes}");
+    std::fs::remove_dir_all(board.path("class/hwmon/hwmon0")).unwrap();
+    assert!(matches!(find(&board, Kind::Hwmon), Err(MeterError::Source { .. })));
+}
+
+#[test]
+fn a_platform_counter_that_stands_still_beside_packages_is_no_total() {
+    let board = Board::new(&[
+        ("class/powercap/intel-rapl:0/name", "package-0"),
+        ("class/powercap/intel-rapl:0/energy_uj", "1000000"),
+        ("class/powercap/intel-rapl:1/name", "psys"),
+        ("class/powercap/intel-rapl:1/energy_uj", "77"),
+    ]);
+    let domain = || find(&board, Kind::Rapl).unwrap().description.total.unwrap().domain;
+    assert_eq!(domain(), "psys", "nothing moves, nothing is known");
+    let path = board.path("class/powercap/intel-rapl:0/energy_uj");
+    let ended = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for value in 1_000_000.. {
+                if ended.load(std::sync::atomic::Ordering::Relaxed) {
+                    break;
+                }
+                std::fs::write(&path, format!("{value}\n")).unwrap();
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let found = find(&board, Kind::Rapl).unwrap().description;
+        ended.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(found.total.unwrap().domain, "package-0");
+        assert!(found.notes.iter().any(|note| note.contains("psys stands still")), "{:?}", found.notes);
+    });
+}

@@ -220,7 +220,7 @@ fn a_regression_recovers_the_joules_of_every_exit_and_predicts_other_mixes() {
         let clock = SimulatedClock(Rc::clone(&world));
         let mut board = BoardState::default;
         let session = measure(&plan, &mut meter, &clock, &mut board, &mut [&mut load], &mut |_| ()).unwrap();
-        let mixes = session.mixes();
+        let mixes = session.mixes(..);
         let fit = ExitFit::of(&mixes[..40]).unwrap();
         for (exit, (truth, _)) in fit.exits.iter().zip(EXITS) {
             let (energy, half) = (exit.energy.unwrap().0, exit.half_width.unwrap().0);

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use offramp_meter::Joules;
-use offramp_meter::protocol::{Coefficient, ExitFit, HeldOut, Load, Mix, Session, Work};
+use offramp_meter::protocol::{Coefficient, ExitFit, HeldOut, Load, Session, Work};
 use offramp_meter::statistics::Estimate;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -94,29 +94,28 @@ impl<'a, E: Error + Send + Sync + 'static> Exits<'a, E> {
     pub fn energies(&self, session: &Session, first: usize) -> ExitEnergies {
         let (exits, mixtures) = (self.count(), first + self.count());
         let held = mixtures + self.mixtures() - HELD_OUT;
-        let mixes = |of: &dyn Fn(usize) -> bool| -> Vec<Mix> {
-            let windows = session.windows.iter();
-            let counting = windows.filter(|window| window.rejected.is_none() && of(window.load));
-            let mix = counting.filter_map(|window| {
-                Some(Mix { energy: *window.net.as_ref().ok()?, counts: window.work.exits.clone() })
-            });
-            mix.collect()
-        };
-        let fit = ExitFit::of(&mixes(&|load| (mixtures..held).contains(&load)));
+        let fit = ExitFit::of(&session.mixes(mixtures..held));
         let summaries = session.summaries();
+        let idle_error = session.idle_error();
         let exit = |exit: usize| {
             let forced = summaries.get(first + exit);
+            let fitted = fit.as_ref().ok().and_then(|fit| fit.exits.get(exit).copied());
+            // An idle power that is wrong is wrong in every window: the fit's own interval cannot know.
+            let of_idle = idle_error.0 * session.seconds_per_image(first + exit).unwrap_or(0.0);
+            let widened = |half: Joules| Joules(f64::hypot(half.0, of_idle));
             ExitEnergy {
                 exit,
                 forced: forced.and_then(|summary| summary.net),
                 forced_interval: forced.and_then(|summary| summary.net_interval),
-                fitted: fit.as_ref().ok().and_then(|fit| fit.exits.get(exit).copied()),
+                fitted: fitted
+                    .map(|fitted| Coefficient { half_width: fitted.half_width.map(widened), ..fitted }),
             }
         };
+        let alone = (exits == 1).then(|| "a network of one exit has no mixtures".to_owned());
         ExitEnergies {
             exits: (0..exits).map(exit).collect(),
-            held_out: fit.as_ref().map_or_else(|_| Vec::new(), |fit| fit.check(&mixes(&|load| load >= held))),
-            not_fitted: fit.err().map(|error| error.to_string()),
+            held_out: fit.as_ref().map_or_else(|_| Vec::new(), |fit| fit.check(&session.mixes(held..))),
+            not_fitted: alone.or_else(|| fit.err().map(|error| error.to_string())),
         }
     }
 }
@@ -209,6 +208,7 @@ mod tests {
                 lost: 0,
                 ends: None,
                 noise: None,
+                ends_error: None,
             };
             Ok(Reading {
                 energy,
