@@ -186,6 +186,7 @@ fn client_hint(error: &ConfigError) -> Option<&'static str> {
         ConfigError::NoCa { .. } => {
             "--ca names a PEM file with the certificate of who vouches for the server"
         }
+        ConfigError::NoTlsPeer => "a server that speaks TLS is at grpcs://HOST:PORT",
         ConfigError::NoCertificate { .. } | ConfigError::NoKey { .. } | ConfigError::Tls { .. } => {
             "--ca, --cert and --key take PEM files"
         }

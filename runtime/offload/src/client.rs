@@ -274,6 +274,10 @@ fn check(config: &Config, models: &[Model]) -> Result<(), ConfigError> {
     if config.peers.is_empty() {
         return Err(ConfigError::NoPeer);
     }
+    let Tls { ca, identity } = &config.tls;
+    if (ca.is_some() || identity.is_some()) && !config.peers.iter().any(Address::is_secure) {
+        return Err(ConfigError::NoTlsPeer);
+    }
     if models.is_empty() {
         return Err(ConfigError::NoModel);
     }

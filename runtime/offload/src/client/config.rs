@@ -252,6 +252,9 @@ pub enum ConfigError {
         /// The peer.
         peer: Address,
     },
+    /// Certificates, and nobody to show them to.
+    #[error("TLS files are named, but no peer speaks TLS")]
+    NoTlsPeer,
     /// A file that cannot be read.
     #[error("cannot read {what} {}", path.display())]
     Read {

@@ -181,9 +181,27 @@ impl Failure {
             }
             cause = next.source();
         }
+        if let Some((_, means)) = MEANINGS.iter().find(|(said, _)| text.contains(said)) {
+            let _written = write!(text, " ({means})");
+        }
         text
     }
 }
+
+/// What TLS and HTTP/2 say in words of their own, and what it means for whoever set the two ends up.
+const MEANINGS: [(&str, &str); 8] = [
+    ("UnknownIssuer", "the authority that this device was given did not sign the server's certificate"),
+    (
+        "CaUsedAsEndEntity",
+        "the server shows the certificate of an authority: it needs one of its own, signed by that",
+    ),
+    ("NotValidForName", "the server's certificate is for other names than the address"),
+    ("Expired", "the server's certificate is no longer valid, or the clock of this device is wrong"),
+    ("CertificateRequired", "the server wants a certificate of this device"),
+    ("fatal alert", "the server refuses the certificate of this device"),
+    ("frame with invalid size", "that is no plain gRPC: a server that speaks TLS is at grpcs://"),
+    ("InvalidContentType", "that is no TLS: a server without it is at grpc://"),
+];
 
 fn class(status: &Status, phase: Phase) -> Class {
     if let Some(source) = status.source() {
@@ -296,6 +314,18 @@ mod tests {
         assert_eq!((failure.class(), failure.may_retry()), (Class::Link, false));
         let large = Status::out_of_range("Error, decoded message length too large: found 8388608 bytes");
         assert_eq!(Failure::of(large, Phase::Answering, Duration::ZERO).class(), Class::BadAnswer);
+    }
+
+    #[test]
+    fn what_only_a_protocol_understands_is_told_with_what_it_means() {
+        let told =
+            |text: &str| before(Status::from_error(std::io::Error::other(text.to_owned()).into())).told();
+        assert_eq!(
+            told("received fatal alert: CertificateRequired"),
+            "received fatal alert: CertificateRequired (the server wants a certificate of this device)"
+        );
+        assert!(told("received fatal alert: UnknownCA").ends_with("refuses the certificate of this device)"));
+        assert!(told("connection error detected: frame with invalid size").ends_with("is at grpcs://)"));
     }
 
     #[test]
