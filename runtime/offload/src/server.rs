@@ -31,6 +31,7 @@ mod refusal;
 mod request;
 mod room;
 mod scrape;
+mod seldom;
 mod service;
 mod tls;
 mod tokens;
@@ -175,6 +176,7 @@ impl Server {
         let gate = Gate {
             routes: routes(&models, &health, admission.message_bytes),
             tokens,
+            refused: Arc::default(),
             receiving: Receiving::new(admission, Arc::clone(&metrics)),
             sending,
             metrics: Arc::clone(&metrics),

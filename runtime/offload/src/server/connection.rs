@@ -20,14 +20,17 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep};
 use tonic::transport::server::Connected;
-use tracing::debug;
+use tracing::{debug, info};
 
 use super::metrics::{Lost, Metrics};
+use super::seldom::Seldom;
 
 /// All open connections.
 #[derive(Debug)]
 pub(super) struct Seats {
     most: usize,
+    /// Those that left without a request.
+    strangers: Seldom,
     metrics: Arc<Metrics>,
     taken: Mutex<Taken>,
 }
@@ -67,7 +70,7 @@ pub(super) struct Connection {
 
 impl Seats {
     pub(super) fn new(most: usize, metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self { most, metrics, taken: Mutex::default() })
+        Arc::new(Self { most, strangers: Seldom::default(), metrics, taken: Mutex::default() })
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
@@ -191,6 +194,10 @@ impl Drop for Connection {
     fn drop(&mut self) {
         if self.peer.seat.introduced.load(Ordering::Relaxed) {
             return;
+        }
+        if let Some(connections) = self.peer.seat.seats.strangers.tell() {
+            let (address, why) = (self.peer.address, "TLS or a token kept it out, or it only looked");
+            info!(%address, connections, why, "connection ended before a request was let in");
         }
         if let (Some(tcp), Some(end), Ok(runtime)) = (self.tcp.take(), self.end.take(), Handle::try_current())
         {

@@ -11,13 +11,14 @@ use tonic::body::Body;
 use tonic::codegen::http::{HeaderMap, Request, Response};
 use tonic::codegen::{BoxFuture, Service};
 use tonic::service::Routes;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::connection::Peer;
 use super::inbound::Receiving;
 use super::metrics::{Metrics, Turned};
 use super::outbound::Sending;
 use super::refusal::Refusal;
+use super::seldom::Seldom;
 use super::tokens::Tokens;
 
 /// Whether the server lives is no secret: orchestrators ask without a token.
@@ -32,6 +33,7 @@ pub(super) struct Deadline(pub(super) Instant);
 pub(super) struct Gate {
     pub(super) routes: Routes,
     pub(super) tokens: Option<Arc<Tokens>>,
+    pub(super) refused: Arc<Seldom>,
     pub(super) receiving: Arc<Receiving>,
     pub(super) sending: Arc<Sending>,
     pub(super) metrics: Arc<Metrics>,
@@ -60,7 +62,13 @@ impl Service<Request<Body>> for Gate {
         let (known, open) = (self.knows(&request), request.uri().path().starts_with(OPEN));
         if !known && !open {
             let address = peer.map(|peer| peer.address);
-            debug!(?address, path = request.uri().path(), "request turned away: no token");
+            let path = request.uri().path();
+            match self.refused.tell() {
+                Some(requests) => {
+                    warn!(?address, path, requests, "request turned away: no token that is known")
+                }
+                None => debug!(?address, path, "request turned away: no token that is known"),
+            }
             self.metrics.turn_away(Turned::Unauthenticated);
             return Box::pin(async { Ok(Status::from(Refusal::Token).into_http()) });
         }
