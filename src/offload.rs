@@ -6,8 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use offramp_models::{Bundle, Canary, Tail, Wire};
 use offramp_offload::client::{Address, Client, Config, Metadatum, Model, PeerSummary, State, Summary, Tls};
-use offramp_offload::experiment::Way;
-use offramp_offload::placement::{self, Auto, Budget, Budgeted, Fixed, Place, Rate};
+use offramp_offload::placement::{Budget, Place, Rate, Way};
 use offramp_runtime::executor::{Departure, LocalCompletion, Offload};
 use offramp_runtime::prepare;
 
@@ -76,9 +75,9 @@ pub struct Plan {
     tails: Vec<Tail>,
     models: Vec<Model>,
     way: Way,
+    place: Box<dyn Place>,
     deadline: Duration,
     completion: LocalCompletion,
-    budget: Budget,
 }
 
 /// A client, and what the prepared segments send through it.
@@ -131,8 +130,9 @@ impl OffloadFlags {
     /// # Errors
     /// When the bundle has no tail for it.
     pub fn plan(&self, bundle: &Bundle) -> anyhow::Result<Option<Plan>> {
-        let Some(way) = self.offload_after else { return Ok(None) };
         let sending = &self.sending;
+        let Some(way) = self.offload_after else { return Ok(None) };
+        let Some(place) = way.place(sending.deadline(), sending.budget()) else { return Ok(None) };
         let tails = match way {
             Way::After(cut) => vec![choose(bundle, cut, sending.wire())?],
             _ => tails(bundle, sending.wire())?,
@@ -143,9 +143,9 @@ impl OffloadFlags {
             tails,
             models,
             way,
+            place,
             deadline: sending.deadline(),
             completion: sending.completion(),
-            budget: sending.budget(),
         }))
     }
 }
@@ -214,17 +214,13 @@ impl Plan {
     pub fn connect(self, prepared: &PreparedBundle, backend: &BackendFlags) -> anyhow::Result<Offloading> {
         LogFlags::WARNINGS.install();
         let what = self.describe();
-        let Self { config, tails, models, way, deadline, completion, budget } = self;
+        let Self { config, tails, models, place, deadline, completion, .. } = self;
         let (pipeline, engine) = (&prepared.pipeline, prepared.backend.as_ref());
         let departures =
             prepare::departures(&prepared.bundle, &tails, pipeline, engine, backend.thread_count())?;
         let secrets = config.token_file.is_some() || !config.metadata.is_empty();
         let readable = config.peers.iter().filter(|peer| secrets && !peer.is_secure());
         let readable: Vec<String> = readable.map(Address::to_string).collect();
-        let place: Box<dyn Place> = match way {
-            Way::After(cut) => Box::new(Budgeted::new(Fixed { cut }, budget)),
-            _ => Box::new(Budgeted::new(Auto::new(placement::Config::new(deadline)), budget)),
-        };
         let mut client = Client::connect(config, models, place)?;
         let otherwise = match completion {
             LocalCompletion::InTime => "the device completes what comes too late",

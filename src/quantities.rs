@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::str::FromStr;
 use std::time::Duration;
 
-use offramp_offload::experiment::Way;
+use offramp_offload::placement::Way;
 use offramp_runtime::backend::slowed::Scale;
 use offramp_runtime::confidence::Threshold;
 use offramp_runtime::pacing::{MonotonicClock, Pacer};

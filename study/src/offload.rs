@@ -110,8 +110,9 @@ fn device(cell: &Tried) -> String {
 #[cfg(test)]
 mod tests {
     use offramp_models::{Sha256, Wire};
-    use offramp_offload::experiment::{DataName, LinkName, Terms, Tried as Row, Verdict, Way};
+    use offramp_offload::experiment::{DataName, LinkName, Terms, Tried as Row, Verdict};
     use offramp_offload::link::Profile;
+    use offramp_offload::placement::Way;
     use offramp_runtime::bench::WarmedUp;
     use offramp_runtime::confidence::{Measure, Threshold};
     use offramp_runtime::report::{BackendName, BundleName, OffloadReport};

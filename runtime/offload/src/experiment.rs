@@ -7,7 +7,6 @@ mod loopback;
 mod result;
 mod table;
 mod trial;
-mod way;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -21,13 +20,12 @@ use offramp_runtime::statistics::ratio_of_means;
 
 use crate::client::{self, ConfigError, Model};
 use crate::link::{Change, Control, LinkError, Profile};
-use crate::placement::Budget;
+use crate::placement::{Budget, Way};
 pub use loopback::Loopback;
 pub use result::{
     Cell, DataName, Experiment, FILE, Impossible, LinkName, NotTried, SCHEMA_VERSION, Terms, Tried, Verdict,
 };
 use trial::{ClientSide, Counts, Trial};
-pub use way::{NotAWay, Way};
 
 /// What ways are tried on.
 pub struct Stage<'a> {

@@ -15,3 +15,4 @@ mod pem;
 pub mod placement;
 pub mod server;
 pub mod tensor;
+mod watched;

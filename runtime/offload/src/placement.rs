@@ -5,12 +5,14 @@
 
 mod auto;
 mod budget;
+mod way;
 
 use std::time::{Duration, Instant};
 
 pub use auto::{Auto, Config, Curiosity};
 pub use budget::{Budget, Budgeted, Rate};
 use offramp_runtime::remote::{Answered, Cut, Placement};
+pub use way::{NotAWay, Way};
 
 /// Decides where images are completed.
 pub trait Place: Send {

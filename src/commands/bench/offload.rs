@@ -11,9 +11,10 @@ use offramp_models::dataset::DataRef;
 use offramp_models::{Bundle, Tail};
 use offramp_offload::client::{self, Address};
 use offramp_offload::experiment::{
-    Cell, DataName, Experiment, Input, LinkName, Loopback, SCHEMA_VERSION, Stage, Terms, Way, try_out,
+    Cell, DataName, Experiment, Input, LinkName, Loopback, SCHEMA_VERSION, Stage, Terms, try_out,
 };
 use offramp_offload::link::Profile;
+use offramp_offload::placement::Way;
 use offramp_offload::server::{self, Server};
 use offramp_runtime::backend::processor::Processor;
 use offramp_runtime::backend::slowed::{Scale, engine_version};

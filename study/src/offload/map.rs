@@ -1,7 +1,8 @@
 //! The break-even map: which way is best at which rate and delay.
 
-use offramp_offload::experiment::{Cell as Tested, Experiment, Tried, Way};
+use offramp_offload::experiment::{Cell as Tested, Experiment, Tried};
 use offramp_offload::link::Shape;
+use offramp_offload::placement::Way;
 
 use super::device;
 use super::ways::of;

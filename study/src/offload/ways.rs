@@ -1,6 +1,7 @@
 //! Tables of ways: the best of each cell, and all that were tried.
 
-use offramp_offload::experiment::{Cell as Tested, Experiment, Tried, Way};
+use offramp_offload::experiment::{Cell as Tested, Experiment, Tried};
+use offramp_offload::placement::Way;
 
 use super::{device, link};
 use crate::findings::{Cell, Format, Table};

@@ -4,13 +4,14 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use offramp_models::regular;
 use tonic::metadata::{Ascii, MetadataKey, MetadataMap, MetadataValue};
 
 use super::config::{Config, ConfigError};
 use super::terms::Terms;
+use crate::watched::WatchedFile;
 
 /// How long a token is used before its file is looked at again.
 const FRESH: Duration = Duration::from_secs(1);
@@ -24,8 +25,8 @@ pub(super) struct Credentials {
 }
 
 struct TokenFile {
-    path: PathBuf,
-    held: Mutex<Held>,
+    file: WatchedFile,
+    token: Mutex<Value>,
 }
 
 /// Looks at the token's file again and again, for as long as it is polled. A file may lie where reading takes its time: requests
@@ -42,12 +43,6 @@ pub(super) async fn refresh(terms: Arc<Terms>) {
         // It ends with the client.
         let _stopped = tokio::task::spawn_blocking(look).await;
     }
-}
-
-struct Held {
-    token: Value,
-    /// Where the file stood when it was read.
-    stamp: Option<(SystemTime, u64)>,
 }
 
 impl Credentials {
@@ -103,33 +98,29 @@ impl fmt::Debug for Credentials {
 
 impl TokenFile {
     fn open(path: PathBuf) -> Result<Self, ConfigError> {
-        let stamp = stamp(&path);
+        let file = WatchedFile::new(path.clone());
         let token = match read(&path) {
             Ok(token) => token.ok_or_else(|| ConfigError::Token { path: path.clone() })?,
             Err(source) => return Err(ConfigError::Read { what: "the token file", path, source }),
         };
-        Ok(Self { path, held: Mutex::new(Held { token, stamp }) })
+        Ok(Self { file, token: Mutex::new(token) })
     }
 
     /// The token as the file had it when it was last looked at.
     fn current(&self) -> Value {
-        self.held().token.clone()
+        self.held().clone()
     }
 
     /// Reads the file again if it has changed. One that cannot be used leaves the token as it is.
     fn look_again(&self) {
-        let stamp = stamp(&self.path);
-        if stamp.is_none() || stamp == self.held().stamp {
+        if !self.file.has_changed() {
             return;
         }
+        let file = self.file.path().display();
         // Not under the lock: it may take long.
-        let read = read(&self.path);
-        let mut held = self.held();
-        held.stamp = stamp;
-        let file = self.path.display();
-        match read {
+        match read(self.file.path()) {
             Ok(Some(token)) => {
-                held.token = token;
+                *self.held() = token;
                 tracing::info!(%file, "the token was read again");
             }
             Ok(None) => tracing::warn!(%file, "the new token cannot be sent"),
@@ -137,14 +128,9 @@ impl TokenFile {
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn held(&self) -> MutexGuard<'_, Value> {
+        self.token.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
-    let about = std::fs::metadata(path).ok()?;
-    Some((about.modified().ok()?, about.len()))
 }
 
 /// The token in a file, surrounding white space left out; `None` where it cannot be sent.

@@ -11,9 +11,9 @@ use offramp_runtime::report::{BackendName, BundleName, OffloadReport};
 use offramp_runtime::statistics::{Interval, Latency};
 use serde::{Deserialize, Serialize};
 
-use super::Way;
 use crate::client::Declined;
 use crate::link::{Profile, Shape};
+use crate::placement::Way;
 
 /// Version of the file's form.
 pub const SCHEMA_VERSION: u32 = 1;

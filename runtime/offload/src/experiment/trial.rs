@@ -12,10 +12,10 @@ use offramp_runtime::report::Tally;
 use offramp_runtime::statistics::Latency;
 use tokio::runtime::Handle;
 
-use super::{ExperimentError, Input, Stage, Tried, Way};
+use super::{ExperimentError, Input, Stage, Tried};
 use crate::client::{self, Address, Client, PeerSummary, Summary};
 use crate::link::{Control, Link};
-use crate::placement::{Auto, Budgeted, Config, Fixed, Place};
+use crate::placement::Way;
 
 /// A way on an input, with its client and its link.
 pub(super) struct Trial<'a> {
@@ -66,19 +66,13 @@ impl<'a> Trial<'a> {
         runtime: &Handle,
     ) -> Result<Result<Self, String>, ExperimentError> {
         let counts = Rc::new(RefCell::new(Counts::new(stage.pipeline.exits().len())));
-        let models = stage.models.iter().filter(|model| match way {
-            Way::Local => false,
-            Way::After(cut) => model.cut == cut,
-            Way::Auto => true,
-        });
+        let models = stage.models.iter().filter(|model| way.sends_at(model.cut));
         let models: Vec<_> = models.cloned().collect();
         if models.is_empty() && way != Way::Local {
             return Ok(Err("there is no tail for it".to_owned()));
         }
-        let place: Box<dyn Place> = match way {
-            Way::Local => return Ok(Ok(Self { way, input, client: None, link: None, counts })),
-            Way::After(cut) => Box::new(Budgeted::new(Fixed { cut }, stage.budget)),
-            Way::Auto => Box::new(Budgeted::new(Auto::new(Config::new(stage.deadline)), stage.budget)),
+        let Some(place) = way.place(stage.deadline, stage.budget) else {
+            return Ok(Ok(Self { way, input, client: None, link: None, counts }));
         };
         let link = stage.link.map(|(profile, server)| Link::start(profile, server, runtime, |_| {}));
         let link = link.transpose()?;

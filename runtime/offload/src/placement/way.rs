@@ -2,8 +2,11 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use super::{Auto, Budget, Budgeted, Config, Fixed, Place};
 
 /// Where images are completed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -15,6 +18,26 @@ pub enum Way {
     After(usize),
     /// Wherever it is expected to be sooner done.
     Auto,
+}
+
+impl Way {
+    /// Whoever places images this way, within `budget`, whose answers are of use for `deadline`; `None` where none is ever sent.
+    pub fn place(self, deadline: Duration, budget: Budget) -> Option<Box<dyn Place>> {
+        match self {
+            Self::Local => None,
+            Self::After(cut) => Some(Box::new(Budgeted::new(Fixed { cut }, budget))),
+            Self::Auto => Some(Box::new(Budgeted::new(Auto::new(Config::new(deadline)), budget))),
+        }
+    }
+
+    /// Whether images may be sent at a cut.
+    pub fn sends_at(self, cut: usize) -> bool {
+        match self {
+            Self::Local => false,
+            Self::After(after) => after == cut,
+            Self::Auto => true,
+        }
+    }
 }
 
 impl fmt::Display for Way {

@@ -1,26 +1,22 @@
 //! Tokens that let requests in.
 
 use std::fmt;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::SystemTime;
 
 use offramp_models::regular;
 use subtle::{Choice, ConstantTimeEq};
 use tonic::codegen::http::{HeaderMap, header};
 use tracing::{info, warn};
 
+use crate::watched::WatchedFile;
+
 /// The tokens of a file. Never shown.
 pub(super) struct Tokens {
-    path: PathBuf,
+    file: WatchedFile,
     current: RwLock<Arc<[Vec<u8>]>>,
-    stamp: RwLock<Option<Stamp>>,
 }
-
-/// When a file was changed, and how long it is.
-type Stamp = (SystemTime, u64);
 
 /// A file of tokens that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -45,22 +41,19 @@ pub enum TokenError {
 impl Tokens {
     /// Reads a file: one token a line, white space around it left out.
     pub(super) fn open(path: &Path) -> Result<Self, TokenError> {
-        let stamp = stamp(path);
+        let file = WatchedFile::new(path.to_owned());
         let tokens = read(path)?;
-        Ok(Self { path: path.to_owned(), current: RwLock::new(tokens), stamp: RwLock::new(stamp) })
+        Ok(Self { file, current: RwLock::new(tokens) })
     }
 
     /// Reads the file again if it has changed. One that cannot be used leaves the tokens as they are.
     pub(super) fn refresh(&self) {
-        let now = stamp(&self.path);
-        let mut seen = self.stamp.write().unwrap_or_else(PoisonError::into_inner);
-        if *seen == now {
+        if !self.file.has_changed() {
             return;
         }
-        *seen = now;
-        match read(&self.path) {
+        match read(self.file.path()) {
             Ok(tokens) => {
-                info!(path = %self.path.display(), tokens = tokens.len(), "tokens read again");
+                info!(path = %self.file.path().display(), tokens = tokens.len(), "tokens read again");
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) = tokens;
             }
             Err(error) => {
@@ -83,7 +76,7 @@ impl Tokens {
 
 impl fmt::Debug for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tokens").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("Tokens").field("path", &self.file.path()).finish_non_exhaustive()
     }
 }
 
@@ -91,11 +84,6 @@ impl fmt::Debug for Tokens {
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = value.split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
-}
-
-fn stamp(path: &Path) -> Option<Stamp> {
-    let metadata = fs::metadata(path).ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
 }
 
 fn read(path: &Path) -> Result<Arc<[Vec<u8>]>, TokenError> {
@@ -110,6 +98,8 @@ fn read(path: &Path) -> Result<Arc<[Vec<u8>]>, TokenError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn admits(tokens: &Tokens, value: &str) -> bool {
