@@ -77,6 +77,27 @@ fn a_peer_that_is_not_there_is_a_note_and_images_stay() {
 }
 
 #[test]
+fn a_cut_whose_messages_are_too_large_for_a_server_of_ours_stays_here_and_smaller_batches_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = bundle_with_tails(folder.path());
+    let trace = folder.path().join("trace.jsonl");
+    // Less than one image of float32, then room for a few.
+    for (most, batch, sent) in [("8192", "1", false), ("65536", "1", true), ("65536", "16", false)] {
+        let serving = Serving::start(&bundle, &["--max-message", most]);
+        let address = serving.address();
+        let flags =
+            ["--offload", &address, "--offload-after", "0", "--batch", batch, "--deadline-ms", "20000"];
+        let report = json(&[&run(&bundle, &trace)[..], &flags].concat());
+        assert_eq!(report["offload"]["by_peer"] == 40, sent, "{most}, batches of {batch}: {report}");
+        assert_eq!(report["offload"]["degraded"], 0);
+        if !sent {
+            let told = report["peers"][0]["last_error"].as_str().unwrap_or_default();
+            assert!(told.contains("large"), "{most}: {report}");
+        }
+    }
+}
+
+#[test]
 fn a_server_that_wants_a_token_is_used_with_it_and_not_without() {
     let folder = tempfile::tempdir().unwrap();
     let bundle = bundle_with_tails(folder.path());

@@ -198,3 +198,24 @@ impl Place for Auto {
         self.explorer.answered();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use offramp_runtime::remote::Offloaded;
+
+    use super::*;
+
+    #[test]
+    fn an_image_whose_rest_nobody_ran_says_nothing_about_where_images_stop() {
+        let mut auto = Auto::new(Config::new(Duration::from_secs(1)));
+        let mut answered = |image: usize, exit: usize, by: Option<By>| {
+            let offload = by.map(|by| Offloaded { cut: 1, bytes: 8, waited: Duration::ZERO, by });
+            auto.answered(&Answered { image, exit, offload });
+            auto.going_on.shares().first().copied()
+        };
+        let before = (0..100).map(|image| answered(image, 2, Some(By::Peer))).last().unwrap();
+        let after = (100..300).map(|image| answered(image, 0, Some(By::Degraded))).last().unwrap();
+        assert_eq!(before, after);
+        assert!(answered(300, 0, None) < before, "one that stopped by itself does");
+    }
+}

@@ -1,10 +1,12 @@
 //! What a server tells about itself.
 
+use offramp_models::DType;
+use offramp_offload::oip::ModelInferRequest;
 use offramp_offload::server::Config;
 use tonic::Code;
 use tonic_health::ServingStatus;
 
-use crate::scripted::{MODEL, Running, loopback, request};
+use crate::scripted::{MODEL, Running, Runs, loopback, model, request};
 
 #[tokio::test]
 async fn metrics_count_requests_images_and_bytes() {
@@ -59,4 +61,28 @@ async fn the_health_of_the_server_and_of_every_model_can_be_asked() {
         assert_eq!(health.of(service).await, Ok(ServingStatus::Serving), "{service}");
     }
     assert_eq!(health.of("nobody").await, Err(Code::NotFound));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_broke_down_is_not_serving_and_a_server_of_such_models_alone_is_none() {
+    let (first, second) = (Runs::default(), Runs::default());
+    let models = vec![model(MODEL, DType::Float32, &first), model("other", DType::Float32, &second)];
+    let running = Running::start(loopback(), models);
+    let health = running.health().await;
+    let becomes = async |service: &str| {
+        crate::scripted::until(async || health.of(service).await == Ok(ServingStatus::NotServing)).await;
+    };
+    first.break_down();
+    let mut client = running.client().await;
+    assert!(client.model_infer(request(&[1])).await.is_err());
+    becomes(MODEL).await;
+    for service in ["", "inference.GRPCInferenceService", "other"] {
+        assert_eq!(health.of(service).await, Ok(ServingStatus::Serving), "{service}: another model answers");
+    }
+    second.break_down();
+    let asked = ModelInferRequest { model_name: "other".to_owned(), ..request(&[1]) };
+    assert!(client.model_infer(asked).await.is_err());
+    for service in ["", "inference.GRPCInferenceService", "other"] {
+        becomes(service).await;
+    }
 }

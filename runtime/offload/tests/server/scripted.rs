@@ -45,6 +45,7 @@ struct Held {
     held: bool,
     batches: Vec<usize>,
     delay: Duration,
+    breaks: bool,
 }
 
 impl Runs {
@@ -63,6 +64,11 @@ impl Runs {
         self.0.0.lock().unwrap().delay = delay;
     }
 
+    /// The next run takes the engine's thread with it.
+    pub fn break_down(&self) {
+        self.0.0.lock().unwrap().breaks = true;
+    }
+
     /// Images of every run since the last call, oldest first.
     pub fn take(&self) -> Vec<usize> {
         std::mem::take(&mut self.0.0.lock().unwrap().batches)
@@ -77,8 +83,9 @@ impl Runs {
         let (state, change) = &*self.0;
         let mut state = state.lock().unwrap();
         state.batches.push(images);
-        let delay = state.delay;
+        let (delay, breaks) = (state.delay, state.breaks);
         drop(change.wait_while(state, |state| state.held).unwrap());
+        assert!(!breaks, "the engine breaks down, as it was told");
         std::thread::sleep(delay);
     }
 }
