@@ -23,7 +23,7 @@ use crate::{output, quantities};
 #[command(next_help_heading = "Energy")]
 pub struct WindowFlags {
     /// Windows of everything that is measured [default: 10]
-    #[arg(long, value_name = "N", requires = "meter")]
+    #[arg(long, value_name = "N", requires = "meter", value_parser = quantities::windows)]
     windows: Option<NonZeroU32>,
     /// Seconds of a window; one shorter than 10 s, 20 time constants and 200 new values of the sensor is flagged [default: the
     /// longest of these]

@@ -10,9 +10,9 @@ use offramp_firmware_host::{Recorder, SerialMeter, Settings};
 use offramp_runtime::meter::source::{self, Found, Host, Kind, PassedOver};
 use offramp_runtime::meter::{Description, Meter, NotMeasured, Sampler, Sampling};
 
-use crate::output;
 use crate::ports::PortFlag;
 use crate::status::{hint, usage};
+use crate::{output, quantities};
 
 /// What measures energy.
 #[derive(Args, Clone, Debug)]
@@ -26,7 +26,7 @@ pub struct MeterFlags {
     #[arg(long, value_name = "M")]
     pub meter: Option<MeterChoice>,
     /// Look for on-board sources in this folder instead of /sys
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = quantities::folder)]
     sysfs_root: Option<PathBuf>,
     /// Take the sum of these rails for the total, instead of the board's rule; a serial meter of several rails has no other
     #[arg(long, value_name = "NAME,..", value_delimiter = ',')]

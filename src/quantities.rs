@@ -1,7 +1,8 @@
 //! Numbers as flags take them; what is out of range never gets past the command line.
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -17,6 +18,17 @@ fn number<T: FromStr>(text: &str, holds: impl Fn(&T) -> bool, expected: &str) ->
 /// How many: 1 or more.
 pub fn count(text: &str) -> Result<NonZeroUsize, String> {
     number(text, |_| true, "a whole number, 1 or more")
+}
+
+/// How many windows: 1 or more.
+pub fn windows(text: &str) -> Result<NonZeroU32, String> {
+    number(text, |_| true, "a whole number, 1 or more")
+}
+
+/// A folder that is there.
+pub fn folder(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_dir() { Ok(path) } else { Err("there is no such folder".to_owned()) }
 }
 
 /// Where to listen; of a name's addresses the first, of the older kind if there is one.

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use super::meter;
 use crate::backends::{self, BackendFlags};
-use crate::output;
 use crate::status::Status;
+use crate::{output, quantities};
 
 /// Say which backends, providers and energy meters work on this machine, and why not more
 #[derive(Args)]
@@ -22,7 +22,7 @@ use crate::status::Status;
 )]
 pub struct Doctor {
     /// Look for energy meters in this folder instead of /sys
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = quantities::folder)]
     sysfs_root: Option<std::path::PathBuf>,
     /// Print one JSON object
     #[arg(long)]

@@ -1,6 +1,7 @@
 //! `offramp meter`: what measures energy here.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
@@ -35,8 +36,8 @@ impl Meters {
 #[command(after_help = "Examples:\n  offramp meter list\n  offramp meter list --sysfs-root board/sys --json")]
 pub struct List {
     /// Look for on-board sources in this folder instead of /sys
-    #[arg(long, value_name = "DIR")]
-    sysfs_root: Option<std::path::PathBuf>,
+    #[arg(long, value_name = "DIR", value_parser = quantities::folder)]
+    sysfs_root: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,

@@ -94,9 +94,11 @@ impl Run {
             output::json(&Detailed { report: &report, threads, segments, offload, energy })?
         } else {
             let peers = offload.map(|summary| summary.table()).unwrap_or_default();
+            let rails = energy.iter().filter(|reading| reading.energy.is_err()).filter_map(rails);
             let flags =
                 energy.iter().flat_map(|reading| &reading.flags).map(|flag| format!("energy: {flag}\n"));
-            output::text(format!("{}{}{peers}", report.table(), flags.collect::<String>()).trim_end())?
+            let (rails, flags): (String, String) = (rails.collect(), flags.collect());
+            output::text(format!("{}{rails}{flags}{peers}", report.table()).trim_end())?
         }
         Ok(Status::Done)
     }
@@ -122,4 +124,13 @@ impl Run {
         trace.map_or(Ok(()), TraceFile::finish)?;
         Ok(tally)
     }
+}
+
+/// Rails of a reading that has no total; `None` where none gave energy.
+fn rails(reading: &Reading) -> Option<String> {
+    let told =
+        reading.rails.iter().filter_map(|rail| Some(format!("{} {}", rail.name, rail.energy.as_ref().ok()?)));
+    let told: Vec<String> = told.collect();
+    (!told.is_empty())
+        .then(|| format!("energy of rails, which may lie within each other: {}\n", told.join(", ")))
 }

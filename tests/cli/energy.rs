@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{bundle, json, refusal, text};
+use super::{bundle, json, offramp, refusal, text};
 
 /// A machine with one rail of 5 W that no rule knows.
 fn machine(folder: &Path) -> PathBuf {
@@ -45,6 +45,12 @@ fn a_meter_that_is_asked_for_by_name_is_there_or_the_command_fails() {
     assert_eq!(status, 1, "{told}");
     assert!(told.contains("nothing/class/powercap") && told.contains("hint: `offramp meter list`"), "{told}");
     let absent = folder.path().join("absent");
+    for command in [&["meter", "list"][..], &["meter", "watch"], &["doctor"]] {
+        let (status, told) = refusal(&[command, &["--sysfs-root", text(&absent)]].concat());
+        assert!(status == 2 && told.contains("no such folder"), "{told}");
+    }
+    let (status, told) = refusal(&bench(&bundle, &empty, &["--meter", "auto", "--windows", "0"]));
+    assert!(status == 2 && told.contains("1 or more"), "{told}");
     let port = format!("serial:{}", text(&absent));
     let (status, told) = refusal(&bench(&bundle, &empty, &["--meter", &port]));
     assert_eq!(status, 1, "{told}");
@@ -63,6 +69,10 @@ fn rails_make_a_total_where_a_person_chose_them_and_only_those_that_are_there() 
     assert!(found["energy_j"].is_null(), "no rule, no total");
     assert_eq!(found["energy"]["meter"]["rails"][0]["name"], "board");
     assert!(found["energy"]["windows"][0]["rejected"].as_str().unwrap().contains("not measured"));
+    let run = ["run", text(&bundle), "--input", "shapes:test:20", "--backend", "tract", "--meter", "hwmon"];
+    let told = offramp(&[&run[..], &["--sysfs-root", text(&sys)]].concat());
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(told.contains("energy of rails, which may lie within each other: board "), "{told}");
     let (status, told) = refusal(&bench(&bundle, &sys, &["--meter", "hwmon", "--rail", "VDD_IN"]));
     assert_eq!(status, 1);
     assert!(told.contains("no rail \"VDD_IN\" among board"), "{told}");

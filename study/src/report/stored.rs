@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use offramp_models::partial::write_whole;
 use offramp_models::regular;
+use offramp_offload::experiment;
+use offramp_runtime::bench::record;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -32,8 +34,8 @@ pub struct Stored {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoredError {
-    /// No study, or none that has come to its end.
-    #[error("{} has no {FILE}: not a study's folder, or the study is not finished", folder.display())]
+    /// No study, or none that has come to its end, and no bench.
+    #[error("{} has neither {FILE} of a study that is finished nor {} or {} of a bench", folder.display(), record::FILE, experiment::FILE)]
     Missing {
         /// The folder.
         folder: PathBuf,
