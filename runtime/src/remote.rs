@@ -19,7 +19,7 @@ pub trait Remote {
     /// `None` when nothing is sent; the implementation keeps the reason for its own report.
     fn complete(&mut self, cut: Cut<'_>, values: &[Value], deadline: Instant) -> Option<Box<dyn Pending>>;
 
-    /// Is told what became of every image, in the order of answers.
+    /// Is told what became of every image of a batch when the batch is done, in the order of the images.
     fn answered(&mut self, answered: Answered);
 }
 

@@ -128,6 +128,9 @@ impl Client {
     }
 
     /// Waits until a peer can be used, or all have been tried, for `at_most` so long. Says whether one can be used.
+    ///
+    /// # Panics
+    /// When called within a tokio runtime, whose threads must not wait.
     pub fn wait_for_peer(&mut self, at_most: Duration) -> bool {
         let usable = |peers: &[Arc<Peer>]| peers.iter().any(|peer| peer.usable() != 0);
         if let Some(runtime) = &self.runtime {
@@ -155,6 +158,9 @@ impl Client {
     }
 
     /// Ends, and says what was seen: requests that are still on their way are given up and counted so.
+    ///
+    /// # Panics
+    /// When called within a tokio runtime, whose threads must not wait.
     pub fn finish(mut self) -> Summary {
         /// Tasks are dropped at once; a name that is being looked up is not waited for longer.
         const PATIENCE: Duration = Duration::from_millis(100);

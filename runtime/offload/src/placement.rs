@@ -31,7 +31,7 @@ pub trait Place: Send {
     /// Requests are told of in the order in which they ended.
     fn observe(&mut self, observed: &Observed);
 
-    /// Is told what became of every image, in the order of answers.
+    /// Is told what became of every image of a batch when the batch is done, in the order of the images.
     fn answered(&mut self, answered: &Answered);
 }
 

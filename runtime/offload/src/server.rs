@@ -141,6 +141,9 @@ impl Server {
     ///
     /// # Errors
     /// As [`Server::serve_until`]; `Runtime` when the threads cannot be started.
+    ///
+    /// # Panics
+    /// When called within a tokio runtime, whose threads must not wait.
     pub fn run(self, shutdown: impl Future<Output = ()>) -> Result<Drained, ServeError> {
         let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("network").enable_all().build();
         let runtime = runtime.map_err(ServeError::Runtime)?;
@@ -154,7 +157,7 @@ impl Server {
     /// way, and closes connections. Must be polled within a tokio runtime.
     ///
     /// # Errors
-    /// `Listen` or `Transport` when the system takes the sockets away.
+    /// `Listen` or `Transport` when the system takes the sockets away, `Tls` when the transport refuses what it took before.
     pub async fn serve_until(self, shutdown: impl Future<Output = ()>) -> Result<Drained, ServeError> {
         let Self { config, inference, scraping, tls, tokens, models, metrics, ended } = self;
         let admission = config.admission;
