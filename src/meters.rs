@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
-use offramp_firmware_host::csv::CsvMeter;
+use offramp_firmware_host::csv::{CsvMeter, Layout, LayoutError};
 use offramp_firmware_host::{Recorder, SerialMeter, Settings};
 use offramp_runtime::meter::source::{self, Found, Host, Kind, PassedOver};
 use offramp_runtime::meter::{Description, Meter, NotMeasured, Sampler, Sampling};
@@ -22,7 +22,7 @@ pub struct MeterFlags {
     ///
     /// auto takes the best on-board source and says why not the others. ina: shunt monitors of Jetson boards; hwmon: power and energy files of the
     /// kernel; rapl: counters of x86 processors; nvml: NVIDIA's library. serial: a meter that speaks docs/wire.md, csv: one that prints
-    /// lines; PORT as for `offramp board`, with @BAUD for its speed.
+    /// lines; PORT as for `offramp board`, with @BAUD for its speed; csv:PORT#FIELD,.. names the fields of lines, - those that do not count.
     #[arg(long, value_name = "M")]
     pub meter: Option<MeterChoice>,
     /// Look for on-board sources in this folder instead of /sys
@@ -34,7 +34,7 @@ pub struct MeterFlags {
 }
 
 /// A meter that is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum MeterChoice {
     /// The best on-board source, or none.
     Auto,
@@ -44,8 +44,8 @@ pub enum MeterChoice {
     Source(Kind),
     /// A meter that speaks our wire.
     Serial(PortFlag),
-    /// A meter that prints lines.
-    Csv(PortFlag),
+    /// A meter that prints lines, and what their fields are unless a header says.
+    Csv(PortFlag, Option<Layout>),
 }
 
 impl FromStr for MeterChoice {
@@ -56,7 +56,10 @@ impl FromStr for MeterChoice {
             return port.parse().map(Self::Serial);
         }
         if let Some(port) = text.strip_prefix("csv:") {
-            return port.parse().map(Self::Csv);
+            let (port, layout) =
+                port.rsplit_once('#').map_or((port, None), |(port, layout)| (port, Some(layout)));
+            let layout = layout.map(|layout| layout.parse().map_err(|error: LayoutError| error.to_string()));
+            return Ok(Self::Csv(port.parse()?, layout.transpose()?));
         }
         match text {
             "auto" => Ok(Self::Auto),
@@ -75,7 +78,8 @@ impl fmt::Display for MeterChoice {
             Self::None => f.write_str("none"),
             Self::Source(kind) => write!(f, "{kind}"),
             Self::Serial(port) => write!(f, "serial:{port}"),
-            Self::Csv(port) => write!(f, "csv:{port}"),
+            Self::Csv(port, None) => write!(f, "csv:{port}"),
+            Self::Csv(port, Some(layout)) => write!(f, "csv:{port}#{layout}"),
         }
     }
 }
@@ -130,14 +134,14 @@ impl MeterFlags {
                 let meter = SerialMeter::new(Recorder::open(port.connect(), settings)?);
                 return self.told(Box::new(meter)).map(Ok);
             }
-            MeterChoice::Csv(_) if !self.rail.is_empty() => {
+            MeterChoice::Csv(..) if !self.rail.is_empty() => {
                 return Err(usage(
                     "--rail does not go with a meter that prints lines",
                     "its lines are one rail",
                 ));
             }
-            MeterChoice::Csv(port) => {
-                return self.told(Box::new(CsvMeter::open(port.connect(), None)?)).map(Ok);
+            MeterChoice::Csv(port, layout) => {
+                return self.told(Box::new(CsvMeter::open(port.connect(), layout.clone())?)).map(Ok);
             }
         };
         let Found { mut description, probe } = found;
@@ -188,12 +192,20 @@ mod tests {
 
     #[test]
     fn meters_read_as_they_are_written() {
-        for text in
-            ["auto", "none", "ina", "hwmon", "rapl", "nvml", "serial:/dev/ttyACM0", "csv:/dev/ttyUSB1"]
-        {
+        for text in [
+            "auto",
+            "none",
+            "ina",
+            "hwmon",
+            "rapl",
+            "nvml",
+            "serial:/dev/ttyACM0",
+            "csv:/dev/ttyUSB1",
+            "csv:/dev/ttyUSB1#-,W",
+        ] {
             assert_eq!(text.parse::<MeterChoice>().unwrap().to_string(), text);
         }
-        for wrong in ["", "INA", "serial:", "serial:ttyACM0", "usb"] {
+        for wrong in ["", "INA", "serial:", "serial:ttyACM0", "csv:/dev/ttyUSB1#V", "usb"] {
             assert!(wrong.parse::<MeterChoice>().is_err(), "{wrong}");
         }
     }

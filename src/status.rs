@@ -149,6 +149,9 @@ fn find_hint(error: &anyhow::Error) -> Option<String> {
     if let Some(rails) = error.chain().find_map(|cause| cause.downcast_ref::<RailsError>()) {
         return rails_hint(rails).map(str::to_owned);
     }
+    if let Some(RecorderError::NoLines { header: Some(_), .. }) = error.downcast_ref() {
+        return Some("board meter --csv FIELD,.. or --meter csv:PORT#FIELD,.. names the fields".to_owned());
+    }
     if error.chain().any(|cause| matches!(cause.downcast_ref(), Some(RecorderError::Link { .. }))) {
         let advice =
             "`offramp board monitor PORT --lines` shows what it says; @BAUD behind the port is its speed";

@@ -7,8 +7,10 @@
 mod epoch;
 mod meter;
 
+use std::fmt;
 use std::str::FromStr;
 
+use crate::series::MOST_W;
 use crate::tiny::Lines;
 
 pub use self::meter::CsvMeter;
@@ -28,18 +30,38 @@ pub enum Column {
     Other,
 }
 
-/// What the fields of a line are.
+/// What the fields of a line are. Shown as it was read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layout {
+    header: String,
     columns: Vec<Column>,
 }
 
-/// A header that says no power.
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.header)
+    }
+}
+
+/// A header that does not say what the power is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{header:?} has neither a field of watts nor one of volts and one of amperes, as in time_us,V,mA")]
-pub struct LayoutError {
-    /// The header.
-    pub header: String,
+pub enum LayoutError {
+    /// There is none.
+    #[error(
+        "{header:?} has neither a field of watts nor one of volts and one of amperes, as in time_us,V,mA"
+    )]
+    NoPower {
+        /// The header.
+        header: String,
+    },
+    /// There are several, of which one may lie within another.
+    #[error("{header:?} has several fields of {what}: name the fields, and - for those that do not count")]
+    Several {
+        /// The header.
+        header: String,
+        /// Watts, volts or amperes.
+        what: &'static str,
+    },
 }
 
 /// One sample.
@@ -62,18 +84,34 @@ pub struct RejectedLines {
     pub number: u64,
 }
 
+impl RejectedLines {
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.before_header + self.fields + self.number
+    }
+}
+
 impl FromStr for Layout {
     type Err = LayoutError;
 
     /// Reads names of fields, each with its unit at the end: `time_us,bus voltage (V),I_mA`. A time without a unit is
-    /// passed by.
+    /// passed by. A field of watts is the power, else that of volts times that of amperes; two of a kind are refused.
     fn from_str(header: &str) -> Result<Self, LayoutError> {
         let columns: Vec<_> = fields(header).map(column).collect();
-        let has = |wanted: fn(&Column) -> bool| columns.iter().any(wanted);
-        let watts = has(|column| matches!(column, Column::Watts(_)));
-        let product = has(|column| matches!(column, Column::Volts(_)))
-            && has(|column| matches!(column, Column::Amperes(_)));
-        if watts || product { Ok(Self { columns }) } else { Err(LayoutError { header: header.to_owned() }) }
+        let count = |wanted: fn(&Column) -> bool| columns.iter().filter(|column| wanted(column)).count();
+        let watts = count(|column| matches!(column, Column::Watts(_)));
+        let volts = count(|column| matches!(column, Column::Volts(_)));
+        let amperes = count(|column| matches!(column, Column::Amperes(_)));
+        let header = || header.to_owned();
+        let several = |what| Err(LayoutError::Several { header: header(), what });
+        match (watts, volts, amperes) {
+            (1, ..) | (0, 1, 1) => Ok(Self { header: header(), columns }),
+            (2.., ..) => several("watts"),
+            (0, 0, _) | (0, _, 0) => Err(LayoutError::NoPower { header: header() }),
+            (0, 2.., _) => several("volts"),
+            (0, ..) => several("amperes"),
+        }
     }
 }
 
@@ -128,24 +166,30 @@ impl Layout {
                 Column::Other => continue,
             };
             let Some(number) =
-                text.parse::<f64>().ok().map(|number| number * unit).filter(|number| number.is_finite())
+                text.parse::<f64>().ok().map(|number| number * unit).filter(|number| number.abs() <= MOST)
             else {
                 rejected.number += 1;
                 return None;
             };
             slot.get_or_insert(number);
         }
-        let watts = watts.or_else(|| Some(volts? * amperes?)).filter(|watts| watts.is_finite());
+        let watts = watts.or_else(|| Some(volts? * amperes?)).filter(|watts| watts.abs() <= MOST_W);
         rejected.number += u64::from(watts.is_none());
         Some(Row { time_s, watts: watts? })
     }
 }
+
+/// No field means more: not a power, and not a time, which counts from 1970 at the earliest.
+const MOST: f64 = 1e12;
 
 /// Takes bytes apart into samples.
 #[derive(Clone, Debug, Default)]
 pub struct Parser {
     lines: Lines,
     layout: Option<Layout>,
+    /// Somebody knows better than headers.
+    told: bool,
+    refused: Option<LayoutError>,
     rejected: RejectedLines,
 }
 
@@ -153,7 +197,13 @@ impl Parser {
     /// A parser of lines as `layout` has them, or as the first header says.
     #[must_use]
     pub fn new(layout: Option<Layout>) -> Self {
-        Self { layout, ..Self::default() }
+        Self { told: layout.is_some(), layout, ..Self::default() }
+    }
+
+    /// Why the last header that was refused could not be used.
+    #[must_use]
+    pub fn refused(&self) -> Option<&LayoutError> {
+        self.refused.as_ref()
     }
 
     /// The samples of the lines that `bytes` complete.
@@ -166,12 +216,21 @@ impl Parser {
         if line.trim().is_empty() {
             return None;
         }
-        // A device that was reset prints its header again.
-        let header = line.starts_with(|character: char| character.is_alphabetic());
-        match (&self.layout, header.then(|| line.parse().ok()).flatten()) {
-            (_, Some(layout)) => self.layout = Some(layout),
-            (None, None) => self.rejected.before_header += 1,
-            (Some(layout), None) => return layout.read(line, &mut self.rejected),
+        // A device that was reset prints its header again. Noise has letters too, and is no text.
+        let is_text =
+            !line.contains(|one: char| one.is_control() && one != '\t' || one == char::REPLACEMENT_CHARACTER);
+        let header = is_text && line.starts_with(|character: char| character.is_alphabetic());
+        let header: Option<Result<Layout, LayoutError>> = header.then(|| line.parse());
+        match (&self.layout, header) {
+            (None, Some(Ok(layout))) => self.layout = Some(layout),
+            (None, refused) => {
+                self.rejected.before_header += 1;
+                self.refused = refused.and_then(Result::err).or(self.refused.take());
+            }
+            // What a user said holds, whatever the header; and a device does not change its mind.
+            (Some(_), Some(Ok(_))) if self.told => {}
+            (Some(layout), Some(Ok(again))) if layout.columns == again.columns => {}
+            (Some(layout), _) => return layout.read(line, &mut self.rejected),
         }
         None
     }
@@ -209,6 +268,13 @@ mod tests {
         );
         assert_eq!(columns("t_ms power").unwrap(), [Time(1e-3), Watts(1.0)]);
         assert!(columns("time_s,V").is_err());
+        assert_eq!(columns("shunt_mV,W,bus_V").unwrap()[1], Watts(1.0), "watts need no volts");
+        for (header, what) in
+            [("cpu_W,board_W", "watts"), ("shunt_mV,bus_V,mA", "volts"), ("V,cpu_A,board_A", "amperes")]
+        {
+            let several = LayoutError::Several { header: header.to_owned(), what };
+            assert_eq!(header.parse::<Layout>(), Err(several));
+        }
         insta::assert_snapshot!(
             "a b".parse::<Layout>().unwrap_err(),
             @r#""a b" has neither a field of watts nor one of volts and one of amperes, as in time_us,V,mA"#
@@ -225,6 +291,31 @@ mod tests {
         assert_eq!(parser.rejected(), RejectedLines { before_header: 2, fields: 1, number: 2 });
         let mut told = Parser::new(Some("mW".parse().unwrap()));
         assert_eq!(told.feed(b"1500\n"), [Row { time_s: None, watts: 1.5 }]);
+    }
+
+    #[test]
+    fn a_later_header_changes_nothing() {
+        let mut told = Parser::new(Some("V,mA".parse().unwrap()));
+        assert_eq!(told.feed(b"time_s,W\n5,1000\nlog: 3 A\n5,1000\n").len(), 2);
+        let mut read = Parser::default();
+        assert_eq!(read.feed(b"V,mA\n5,1000\nmA,V\n5,1000\n")[1].watts, 5.0);
+        assert_eq!(read.rejected().total(), 1);
+    }
+
+    #[test]
+    fn power_that_cannot_be_is_no_sample() {
+        let mut parser = Parser::new(Some("W".parse().unwrap()));
+        assert!(Parser::new(Some("time_s,W".parse().unwrap())).feed(b"1e300,5\n-1e300,5\n").is_empty());
+        assert!(parser.feed(b"1e39\n1e300\n-1e5\ninf\nnan\n10001\n").is_empty());
+        assert_eq!(parser.rejected().number, 6);
+    }
+
+    #[test]
+    fn noise_is_no_header() {
+        let mut parser = Parser::default();
+        assert!(parser.feed(b"x\xff\xfe W\nq\x01,W\n5\n5,5\n").is_empty());
+        assert_eq!(parser.rejected().before_header, 4);
+        assert!(parser.layout().is_none());
     }
 
     #[test]

@@ -111,9 +111,9 @@ pub(crate) struct Epoch {
 }
 
 impl Epoch {
-    /// Whether a batch has the channels of the hello.
+    /// Whether a batch has the channels of the hello, and counts in them that mean something.
     pub(crate) fn describes(&self, batch: &Batch) -> bool {
-        batch.scales().len() == self.hello.channels.len()
+        batch.scales().len() == self.hello.channels.len() && batch.scales().iter().all(|scale| *scale > 0)
     }
 }
 

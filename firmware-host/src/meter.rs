@@ -85,6 +85,7 @@ impl Meter for SerialMeter {
             resolution_j: measured.step_j,
             samples: measured.samples,
             gaps: !measured.is_whole(),
+            unread: 0,
             missing: seconds(measured.missing_s),
             period,
             ends_error_j: measured.edge_error_j,

@@ -31,6 +31,8 @@ pub(crate) struct Window {
     pub(crate) samples: u64,
     /// Whether samples are missing within it.
     pub(crate) gaps: bool,
+    /// Samples that came and could not be read.
+    pub(crate) unread: u64,
     /// Time of it without samples.
     pub(crate) missing: Duration,
     pub(crate) period: Duration,
@@ -44,10 +46,10 @@ impl Window {
     /// As a reading of the one rail of `description`. Where more is missing than may be, there is no energy: that of the rest is in
     /// the reason.
     pub(crate) fn reading(self, description: &Description) -> Reading {
-        let Self { energy_j, length, resolution_j, samples, gaps, missing, period, .. } = self;
+        let Self { energy_j, length, resolution_j, samples, gaps, unread, missing, period, .. } = self;
         let seconds = period.as_secs_f64().max(f64::MIN_POSITIVE);
         let count = |time: Duration| (time.as_secs_f64() / seconds).round() as u64;
-        let lost = if gaps { count(missing).max(1) } else { 0 };
+        let lost = unread + if gaps { count(missing).max(1) } else { 0 };
         let (missing_s, length_s) = (missing.as_secs_f64(), length.as_secs_f64());
         let rest = (length_s - missing_s).max(f64::MIN_POSITIVE);
         let energy = if missing_s > (UNKNOWN.0 * length_s).max(UNKNOWN.1 * seconds) {
@@ -59,7 +61,7 @@ impl Window {
             Ok(Joules(energy_j))
         };
         let mut reading = bare(description, length, energy);
-        if gaps {
+        if lost > 0 {
             let rail = reading.domain.clone().unwrap_or_default();
             reading.flags.push(Flag::Gaps { rail, lost, due: count(length) });
         }

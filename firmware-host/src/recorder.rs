@@ -10,6 +10,7 @@ use offramp_wire::{Fault, Hello, MarkSource, Message};
 
 use crate::backoff::Backoff;
 use crate::clock::Alignment;
+use crate::csv::LayoutError;
 use crate::link::{Link, LinkCounts, LinkError, Sender};
 use crate::measurement::{Edge, Edges, Epoch, Mark, Measurement, Moment, State};
 use crate::port::{Port, PortError, PortSelector, list_ports};
@@ -144,6 +145,9 @@ pub enum RecorderError {
         waited: Duration,
         /// Lines that gave no sample.
         rejected: u64,
+        /// Why the last header could not be used.
+        #[source]
+        header: Option<LayoutError>,
     },
     /// Nothing at all was sampled in the window.
     #[error("no sample lies in the window of {window_s:.3} s: {why}")]

@@ -10,6 +10,9 @@ use crate::rails::{self, PowerRail};
 /// Samples that are kept at most: 35 minutes of 8 kHz. What comes later is missing and counted as such.
 const MOST: usize = 1 << 24;
 
+/// No board takes more, or gives as much back.
+pub(crate) const MOST_W: f64 = 10_000.0;
+
 /// Power samples of one epoch, in device time.
 #[derive(Clone, Debug, Default)]
 pub struct Series {
@@ -116,6 +119,11 @@ impl Series {
     /// Adds a sample; `after_gap` where something is missing before it. Its time is after that of the last one.
     pub fn add(&mut self, ticks: f64, watts: f64, after_gap: bool) {
         self.taken += 1;
+        // What no board takes was not measured: nothing is integrated through it.
+        if watts.is_nan() || watts.abs() > MOST_W {
+            self.misplaced = true;
+            return;
+        }
         self.latest_w = Some(watts);
         if self.samples.len() >= MOST {
             return;
@@ -304,6 +312,16 @@ mod tests {
         let sum = series.between(first, last);
         assert_eq!((sum.covered, sum.gaps), (500.0 + 200.0 + 200.0, 2));
         assert_eq!(series.taken(), 15);
+    }
+
+    #[test]
+    fn power_that_cannot_be_is_a_gap() {
+        for absurd in [1e9, -1e9, f64::NAN, f64::INFINITY] {
+            let series = series(&[(0.0, 1.0), (10.0, 1.0), (20.0, absurd), (30.0, 1.0), (40.0, 1.0)]);
+            let sum = series.between(0.0, 40.0);
+            assert_eq!((sum.watt_ticks, sum.covered, sum.gaps), (20.0, 20.0, 1), "{absurd}");
+            assert_eq!(series.latest_w(), Some(1.0));
+        }
     }
 
     #[test]

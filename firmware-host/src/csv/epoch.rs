@@ -24,6 +24,8 @@ pub(super) struct Epoch {
     alike: u32,
     /// When the last lines came.
     pub(super) arrived: Option<f64>,
+    /// When the first one came, and its time.
+    first: Option<(f64, f64)>,
     pauses: VecDeque<f64>,
 }
 
@@ -51,6 +53,13 @@ impl Epoch {
     /// Host time less device time.
     pub(super) fn offset(&self) -> Option<f64> {
         self.offset.map(|offset| offset.before.min(offset.now))
+    }
+
+    /// How many times as fast as the host's the device's clock runs, where that is more than lines that are late explain.
+    pub(super) fn strays(&self) -> Option<f64> {
+        let ((began, first), (now, last)) = self.first.zip(self.arrived.zip(self.last))?;
+        let (host, device) = (now - began, last - first);
+        ((device - host).abs() > 1.0 + host * 0.05).then(|| device / host.max(f64::MIN_POSITIVE))
     }
 
     /// Takes rows that came together at `host`, up to one whose time went back; gives how many it took.
@@ -84,6 +93,7 @@ impl Epoch {
     fn add(&mut self, time: f64, watts: f64, after_gap: bool, host: f64) {
         let pause = self.last.map(|last| time - last);
         self.last = Some(time);
+        self.first.get_or_insert((host, time));
         if pause == Some(0.0) {
             self.alike += 1;
             self.series.average(watts, self.alike);
@@ -154,6 +164,13 @@ mod tests {
         let sum = epoch.series.between(15.0, 17.0);
         assert_eq!(sum.gaps, 1);
         assert!((sum.covered - 1.03).abs() < 1e-6, "{sum:?}");
+    }
+
+    #[test]
+    fn a_clock_that_counts_in_another_unit_is_noticed_and_one_that_drifts_is_not() {
+        let strays = |rate: f64| fed(1, 0.01, move |time| Some(time * rate)).strays();
+        assert!((strays(2.0).unwrap() - 2.0).abs() < 1e-6 && strays(1e-3).is_some());
+        assert_eq!((strays(1.01), strays(0.99)), (None, None));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use offramp_meter::{Description, Glance, Meter, MeterError, NotMeasured, Overhead, Reading};
 
 use super::epoch::Epoch;
-use super::{Layout, Parser, RejectedLines, Row};
+use super::{Layout, LayoutError, Parser, RejectedLines, Row};
 use crate::backoff::Backoff;
 use crate::posix;
 use crate::reading;
@@ -28,7 +28,8 @@ pub struct CsvMeter {
     thread: Option<JoinHandle<()>>,
     name: String,
     description: Description,
-    from: Option<f64>,
+    /// When the window was opened, and how many lines could not be read until then.
+    from: Option<(f64, u64)>,
 }
 
 #[derive(Debug)]
@@ -42,6 +43,8 @@ struct Shared {
 struct State {
     epochs: Vec<Epoch>,
     rejected: RejectedLines,
+    /// A header that could not be used.
+    refused: Option<LayoutError>,
     busy: Duration,
     open: bool,
     /// Why no lines come.
@@ -78,14 +81,14 @@ impl CsvMeter {
             let epoch = state.epochs.last();
             let (usual, regular) = epoch.map_or((None, false), |epoch| (epoch.usual(), epoch.is_regular()));
             let some = epoch.is_some_and(|epoch| epoch.series.taken() > 0);
-            let RejectedLines { before_header, fields, number } = state.rejected;
+            let (rejected, refused) = (state.rejected.total(), state.refused.clone());
             drop(state);
             let waited = begin.elapsed();
             match usual {
                 Some(usual) if regular || waited > REGULAR => return Ok(Duration::from_secs_f64(usual)),
                 _ if waited > REGULAR || (waited > FIRST && !some) => {
-                    let rejected = before_header + fields + number;
-                    return Err(RecorderError::NoLines { name: self.name.clone(), waited, rejected });
+                    let name = self.name.clone();
+                    return Err(RecorderError::NoLines { name, waited, rejected, header: refused });
                 }
                 _ => thread::sleep(Duration::from_millis(5)),
             }
@@ -135,7 +138,12 @@ impl Shared {
                 Ok(count) if count > 0 => {
                     let host = self.origin.elapsed().as_secs_f64();
                     let rows = parser.feed(&bytes[..count]);
-                    self.state().take(&rows, host, parser.rejected());
+                    let mut state = self.state();
+                    state.take(&rows, host, parser.rejected());
+                    if state.refused.as_ref() != parser.refused() {
+                        state.refused = parser.refused().cloned();
+                    }
+                    drop(state);
                     backoff.reset();
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
@@ -222,13 +230,14 @@ impl Meter for CsvMeter {
     }
 
     fn start(&mut self) -> Result<(), MeterError> {
-        self.shared.state().open = true;
-        self.from = Some(self.shared.origin.elapsed().as_secs_f64());
+        let mut state = self.shared.state();
+        state.open = true;
+        self.from = Some((self.shared.origin.elapsed().as_secs_f64(), state.rejected.total()));
         Ok(())
     }
 
     fn stop(&mut self) -> Result<Reading, MeterError> {
-        let from = self.from.take().ok_or(MeterError::NotStarted)?;
+        let (from, rejected) = self.from.take().ok_or(MeterError::NotStarted)?;
         let to = self.shared.origin.elapsed().as_secs_f64();
         // The line behind the end, if it comes.
         let begin = Instant::now();
@@ -256,13 +265,28 @@ impl Meter for CsvMeter {
             all.add(&Sum { gaps: sum.gaps + apart, ..sum });
             usual = epoch.usual().or(usual);
         }
+        let strays = state.epochs.iter().find_map(Epoch::strays);
         let left = state.left.clone();
+        let rejected = state.rejected.total().saturating_sub(rejected);
         drop(state);
         let (usual, length) = (usual.unwrap_or(0.0), Duration::from_secs_f64(to - from));
         if all.covered == 0.0 {
             let why = left.unwrap_or_else(|| "no line came in it".to_owned());
             let energy = Err(NotMeasured::energy(format!("no sample lies in the window: {why}")));
             return Ok(reading::bare(&self.description, length, energy));
+        }
+        if let Some(rate) = strays {
+            let why = format!(
+                "the meter's clock runs {rate:.3} times as fast as this machine's: its unit is another"
+            );
+            return Ok(reading::bare(&self.description, length, Err(NotMeasured::energy(why))));
+        }
+        if rejected > all.samples {
+            let why = format!(
+                "{rejected} lines cannot be read, {} can: that is another meter, or noise",
+                all.samples
+            );
+            return Ok(reading::bare(&self.description, length, Err(NotMeasured::energy(why))));
         }
         let missing = (to - from) - all.covered;
         // A window of lines can be off by one sample's time at either end: nothing tells how long a line took.
@@ -273,6 +297,7 @@ impl Meter for CsvMeter {
             resolution_j: of_one,
             samples: all.samples,
             gaps: all.gaps > 0 || missing > 2.0 * usual,
+            unread: rejected,
             missing: Duration::from_secs_f64(missing.max(0.0)),
             period: Duration::from_secs_f64(usual),
             ends_error_j: 2.0 * of_one.abs(),

@@ -10,6 +10,9 @@ use super::host::{Host, TinyError, TinyInference};
 use crate::measurement::{EdgeSource, Measurement};
 use crate::recorder::{Recorder, Window};
 
+/// No window takes longer, whatever a device says that one inference does.
+const LONGEST_S: f64 = 1e9;
+
 /// How windows are measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
@@ -212,7 +215,8 @@ fn windows<S: Read + Write, T>(
                 .runs
                 .map_or_else(|| (least * 1.1 / each).ceil().clamp(1.0, 1e9) as u32, |runs| runs.max(1));
             let expected = Duration::from_secs_f64(
-                (each * (f64::from(runs) + f64::from(plan.warmups))).max(least * 3.0),
+                (each * (f64::from(runs) + f64::from(plan.warmups)))
+                    .clamp(least * 3.0, LONGEST_S.max(least * 3.0)),
             );
             let (value, seconds) = measure(host, runs, expected)?;
             tries += 1;

@@ -243,6 +243,10 @@ impl Meter for Sampler {
                 Quantity::Power => entry.map(|sample| sample.value as f64 * 1e-6).map_err(Lost::reason),
                 Quantity::Counter => rise(entry, at, before, rail.counter_range),
             };
+            let [least, most] = rail.plausible;
+            let can_be = |power: &f64| (least.0..=most.0).contains(power);
+            let power = power
+                .and_then(|power| if can_be(&power) { Ok(power) } else { Err(Lost::Implausible.reason()) });
             let power = power.map(Watts).map_err(|why| NotMeasured::new("power_w", why));
             Glance { name: rail.name.clone(), power }
         });

@@ -92,7 +92,9 @@ fn files_that_turn_to_text_or_vanish_are_lost_samples_and_no_panic() {
     assert_eq!(why(&mut meter, 0), "");
     assert_eq!(why(&mut meter, 2), "reading failed");
     let current = "class/hwmon/hwmon1/curr1_input";
-    for (text, reason) in [("N/A", "what was read is no number"), ("-9999999", ""), ("1008", "")] {
+    for (text, reason) in
+        [("N/A", "what was read is no number"), ("-9999999", "what was read cannot be"), ("1008", "")]
+    {
         board.write(current, text);
         assert_eq!(why(&mut meter, 0), reason, "{text}");
     }
