@@ -323,6 +323,16 @@ fn the_runtimes_trait_is_served() {
 }
 
 #[test]
+fn a_device_of_one_sample_a_second_is_measured_like_any_other() {
+    let (board, _folder) = start(Board { rate_millihz: 1_000, ..Board::default() });
+    let recorder = recorder(board.path(), Settings::default());
+    sleep(Duration::from_millis(1500));
+    let (measured, _) = window(&board, &recorder, Duration::from_secs(3));
+    assert!(measured.is_whole() && measured.samples >= 3, "{measured:?}");
+    assert!((measured.energy_j / measured.window_s - 5.0).abs() < 0.1, "{measured:?}");
+}
+
+#[test]
 fn windows_that_follow_on_each_other_leave_nothing_between_them_whatever_their_ends_are_taken_from() {
     for edges in [Edges::Best, Edges::Host, Edges::Serial, Edges::Clock] {
         let (board, _folder) = start(Board::default());

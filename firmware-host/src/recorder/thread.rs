@@ -17,6 +17,9 @@ use crate::series::Series;
 use crate::session::{Event, Session};
 use crate::stream::Stream;
 
+/// Seconds of samples in a frame of a device so slow that they are fewer than so many.
+const FRAME_S: f64 = 0.25;
+const FEW: f64 = 10.0;
 /// Clock comparisons before sampling begins.
 const FIRST_EXCHANGES: usize = 24;
 /// Time between clock comparisons while sampling. Not a multiple of anything usual.
@@ -100,7 +103,12 @@ impl Shared {
         let rails = PowerRail::choose(session.hello(), &self.settings.rails)
             .map_err(|source| LinkError::Rails { name: session.hello().name.as_str().to_owned(), source })?;
         session.synchronise(FIRST_EXCHANGES)?;
-        let rate_millihz = session.start(self.settings.rate_millihz, self.settings.batch)?;
+        let Settings { rate_millihz, batch, .. } = self.settings;
+        // A slow device's own batch may take as long as a window.
+        let rate = if rate_millihz > 0 { rate_millihz } else { session.hello().rate_millihz };
+        let few = f64::from(rate) / 1e3 * FRAME_S;
+        let batch = if batch == 0 && rate > 0 && few < FEW { (few as u8).max(1) } else { batch };
+        let rate_millihz = session.start(rate_millihz, batch)?;
         let (hello, clock) = (session.hello().clone(), session.clock().clone());
         let series = Series::with_step(clock.tick_hz() * 1000.0 / f64::from(rate_millihz.max(1)));
         let mut state = self.state();
