@@ -220,8 +220,12 @@ fn a_peer_that_is_busy_when_it_is_asked_again_about_a_tail_is_used_for_the_other
     fake.change(|setup| setup.canary = Does::IsOverloaded { retry_after_ms: Some(1) });
     // Asked again, and again: once would be forgotten.
     until(&client, |_| fake.canaries() >= asked + 2);
-    until_usable(&mut client);
-    assert_eq!(answers(&table, &mut client, 2..4), [Some(By::Peer); 2]);
+    // It is spared for a millisecond whenever it says that it is busy, which may be just now.
+    let used = (0..50).any(|_| {
+        until_usable(&mut client);
+        answers(&table, &mut client, 2..4) == [Some(By::Peer); 2]
+    });
+    assert!(used, "{:?}", client.summary());
     // And when it has time, the others are proven.
     fake.change(|setup| setup.canary = PROMPT);
     until(&client, |summary| summary.peers[0].models.iter().all(|model| model.standing == Standing::Proven));
