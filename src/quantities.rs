@@ -88,6 +88,17 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs_f64(seconds))
 }
 
+/// Samples per second that a meter can be asked for.
+pub fn sampling(text: &str) -> Result<f64, String> {
+    number(text, |hz| (0.001..=1e6).contains(hz), "a number of samples per second, 0.001 to 1000000")
+}
+
+/// A time that is not shorter than a millisecond.
+pub fn interval(text: &str) -> Result<Duration, String> {
+    let time = seconds(text).ok().filter(|time| *time >= Duration::from_millis(1));
+    time.ok_or_else(|| "a number of seconds, 0.001 or more, is expected".to_owned())
+}
+
 /// Frames per second.
 pub fn rate(text: &str) -> Result<f64, String> {
     let expected = "a number of frames per second above 0";

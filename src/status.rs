@@ -153,8 +153,7 @@ fn find_hint(error: &anyhow::Error) -> Option<String> {
         return Some("board meter --csv FIELD,.. or --meter csv:PORT#FIELD,.. names the fields".to_owned());
     }
     if error.chain().any(|cause| matches!(cause.downcast_ref(), Some(RecorderError::Link { .. }))) {
-        let advice =
-            "`offramp board monitor PORT --lines` shows what it says; @BAUD behind the port is its speed";
+        let advice = "`offramp board monitor PORT --lines` shows what it says; @BAUD behind the port is its speed, and csv: or --csv reads lines";
         return Some(advice.to_owned());
     }
     if let Some(error) = error.chain().find_map(|cause| cause.downcast_ref::<MeterError>()) {

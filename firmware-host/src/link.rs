@@ -29,7 +29,7 @@ pub enum LinkError {
     #[error("the line cannot be used")]
     Io(#[source] std::io::Error),
     /// The device takes no bytes; nothing says whether it got part of a frame.
-    #[error("the device took no bytes for {waited:?}: {left} of a frame are left")]
+    #[error("the device took no bytes for {waited:.1?}: {left} of a frame are left")]
     Stalled {
         /// How long.
         waited: Duration,
@@ -38,7 +38,7 @@ pub enum LinkError {
     },
     /// No answer came.
     #[error(
-        "no {what} from the device within {waited:?}: {rejected} damaged frames, {unread} that mean nothing"
+        "no {what} from the device within {waited:.1?}: {rejected} damaged frames, {unread} that mean nothing"
     )]
     Silent {
         /// What was waited for.
@@ -370,11 +370,11 @@ mod tests {
         insta::assert_snapshot!(broken, @"the line cannot be used");
         insta::assert_snapshot!(
             LinkError::Stalled { waited, left: 41 },
-            @"the device took no bytes for 500ms: 41 of a frame are left"
+            @"the device took no bytes for 500.0ms: 41 of a frame are left"
         );
         insta::assert_snapshot!(
             LinkError::Silent { what: "hello", waited, rejected: 3, unread: 1 },
-            @"no hello from the device within 500ms: 3 damaged frames, 1 that mean nothing"
+            @"no hello from the device within 500.0ms: 3 damaged frames, 1 that mean nothing"
         );
         insta::assert_snapshot!(LinkError::Version { found: 2 }, @"the device speaks wire version 2, this build speaks 1");
         let schema = LinkError::Schema { found: 0xabc }.to_string();

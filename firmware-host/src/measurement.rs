@@ -228,6 +228,9 @@ impl State {
         let Sum { watt_ticks: energy_j, covered: covered_s, samples, gaps, ends_w, .. } = all;
         if covered_s == 0.0 {
             let why = match &self.status {
+                Status::Recording if self.epochs.iter().any(|epoch| epoch.series.taken() > 0) => {
+                    "samples come, and their times lie elsewhere".to_owned()
+                }
                 Status::Recording => "the device sends none".to_owned(),
                 Status::Waiting(why) | Status::Failed(why) => why.clone(),
             };
@@ -458,6 +461,6 @@ mod tests {
         let error = state.measure(at(1.5), at(2.9), Edges::Serial).unwrap_err();
         insta::assert_snapshot!(error, @"the device stamped 0 of the window's 2 marks");
         let error = state.measure(at(50.0), at(51.0), Edges::Clock).unwrap_err();
-        insta::assert_snapshot!(error, @"no sample lies in the window of 1.000 s: the device sends none");
+        insta::assert_snapshot!(error, @"no sample lies in the window of 1.000 s: samples come, and their times lie elsewhere");
     }
 }

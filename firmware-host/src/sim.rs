@@ -189,18 +189,26 @@ impl Drop for Simulator {
             // Its result is what `wait` gives; here nobody asks.
             let _ = thread.join();
         }
-        if let Some(link) = &self.link {
-            let _ = fs::remove_file(link);
+        if let Some(link) = self.link.as_ref().filter(|link| link.is_symlink()) {
+            // Somebody else may have been quicker.
+            let _gone = fs::remove_file(link);
         }
     }
 }
 
-/// Makes `link` lead to `path`, at once.
+/// Makes `link` lead to `path`, at once. Nothing but a link is replaced.
 fn point(link: &Path, path: &Path) -> io::Result<()> {
-    let beside = link.with_extension("new");
-    let _ = fs::remove_file(&beside);
+    if fs::symlink_metadata(link).is_ok_and(|there| !there.is_symlink()) {
+        let why = format!("{} is there and is no link", link.display());
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
+    }
+    let name = link.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
+    let beside = link.with_file_name(format!(".{name}.{}", std::process::id()));
     std::os::unix::fs::symlink(path, &beside)?;
-    fs::rename(&beside, link)
+    fs::rename(&beside, link).inspect_err(|_| {
+        // The error to tell is that of the rename.
+        let _left = fs::remove_file(&beside);
+    })
 }
 
 /// The board and its line.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
 #![expect(clippy::print_stdout, reason = "what was measured is shown")]
 
+use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -298,6 +299,50 @@ fn a_device_behind_an_interface_board_is_driven_as_one_that_is_not() {
     assert_eq!((inference.label(), inference.exit), (Some(1), Some(0)));
     ended.store(true, Ordering::Release);
     board.join().unwrap();
+}
+
+/// A device that says `answer` to every `infer`.
+fn saying(answer: &'static str) -> (Host<Port>, Arc<AtomicBool>, JoinHandle<()>) {
+    let ended = Arc::new(AtomicBool::new(false));
+    let mut pty = Pty::open().unwrap();
+    let port = Port::open(pty.path(), 115_200, Duration::from_millis(20)).unwrap();
+    let over = Arc::clone(&ended);
+    let device = thread::spawn(move || {
+        let (mut said, mut bytes) = (Vec::new(), [0; 256]);
+        while !over.load(Ordering::Acquire) {
+            let count = pty.read(&mut bytes).unwrap_or(0);
+            said.extend_from_slice(&bytes[..count]);
+            while let Some(end) = said.iter().position(|byte| *byte == b'%') {
+                let command = String::from_utf8_lossy(&said.drain(..=end).collect::<Vec<_>>()).into_owned();
+                let answer = match command.split([' ', '%']).next() {
+                    Some("name") => "m-name-dut-[x]\r\n",
+                    Some("profile") => "m-profile-[x]\r\nm-model-[ic01]\r\n",
+                    Some("infer") => answer,
+                    Some("db") => "m-load-done\r\n",
+                    _ => "",
+                };
+                let _gone = pty.write_all(format!("{answer}m-ready\r\n").as_bytes());
+            }
+        }
+    });
+    (Host::open(port, HostSettings::default()).unwrap(), ended, device)
+}
+
+#[test]
+fn times_and_outputs_that_cannot_be_are_no_result() {
+    for laps in [["5000", "1000"], ["0", "18446744073709551615"], ["0", "10000000"]] {
+        let answer = format!("m-lap-us-{}\r\nm-lap-us-{}\r\nm-results-[0.5,0.5]\r\n", laps[0], laps[1]);
+        let (mut host, ended, device) = saying(answer.leak());
+        let error = host.infer(1, 1, Duration::ZERO).unwrap_err();
+        assert!(matches!(error, TinyError::Clock { .. }), "{laps:?}: {error}");
+        ended.store(true, Ordering::Release);
+        device.join().unwrap();
+    }
+    let (mut host, ended, device) = saying("m-lap-us-10\r\nm-lap-us-20\r\nm-results-[0.5]\r\n");
+    let error = accuracy(&mut host, &[(vec![0; 4], 3)]).unwrap_err();
+    assert!(matches!(error, TinyError::Outputs { found: 1, label: 3 }), "{error}");
+    ended.store(true, Ordering::Release);
+    device.join().unwrap();
 }
 
 #[test]

@@ -222,7 +222,6 @@ impl Bench {
             }));
         }
         let mut lines = vec![format!("prepared in {:.2} s; threads: {threads}", prepared.prepare_s)];
-        lines.push(format!("the network takes {}", preprocessing.how));
         lines.extend(found.subjects.iter().map(tell));
         for ratio in &found.ratios {
             let interval = &ratio.ratio;

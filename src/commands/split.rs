@@ -139,7 +139,14 @@ impl Split {
             },
         };
         let candidates = (!self.no_proof).then(|| self.backend.candidates(None)).transpose()?;
+        let replaced = policies(&self.output);
         let (written, _) = split(&self.model, &self.output, &options, candidates)?;
+        if !replaced.is_empty() {
+            output::note(format!(
+                "note: gone with the bundle that was there: {}; calibrate again",
+                replaced.join(", ")
+            ));
+        }
         if self.json {
             self.print_json(&written)?
         } else {
@@ -198,6 +205,13 @@ impl Split {
         }
         output::text(lines.join("\n"))
     }
+}
+
+/// Policies of the bundle that is at `folder`, which a new one would not have.
+fn policies(folder: &Path) -> Vec<String> {
+    let files = std::fs::read_dir(folder.join("policies")).into_iter().flatten().flatten();
+    let names = files.map(|file| format!("policies/{}", file.file_name().to_string_lossy()));
+    names.collect()
 }
 
 /// Engines that cannot run the tails.

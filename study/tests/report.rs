@@ -293,7 +293,10 @@ fn findings_that_cannot_be_read_are_told_apart() {
         (error.to_string().replace(path.to_str().unwrap(), "DIR"), error)
     };
     let (message, _) = said(folder.path());
-    assert_eq!(message, "DIR has no findings.json: not a study's folder, or the study is not finished");
+    assert_eq!(
+        message,
+        "DIR has neither findings.json of a study that is finished nor bench.json or offload.json of a bench"
+    );
 
     sample::stored(0).write(folder.path()).unwrap();
     let file = folder.path().join(report::FILE);

@@ -84,7 +84,8 @@ impl FromStr for PortSelector {
         if text == "auto" {
             return Ok(Self::Only);
         }
-        if text.starts_with(['/', '.']) {
+        // A name that is there is meant, and so is whatever can only be a path.
+        if text.contains('/') || text.starts_with('.') || std::path::Path::new(text).exists() {
             return Ok(Self::Path(text.into()));
         }
         if let Some(serial) = text.strip_prefix("serial=").filter(|serial| !serial.is_empty()) {

@@ -24,6 +24,17 @@ const FEW: f64 = 10.0;
 const FIRST_EXCHANGES: usize = 24;
 /// Time between clock comparisons while sampling. Not a multiple of anything usual.
 const PING_EVERY: Duration = Duration::from_micros(98_390);
+/// Marks or edges of one epoch that are kept: a wire that swings for ever fills no memory.
+const KEPT: usize = 1 << 18;
+
+/// Adds what came, and forgets the older half of too many.
+fn keep<T>(kept: &mut Vec<T>, one: T) {
+    if kept.len() >= KEPT {
+        kept.drain(..KEPT / 2);
+    }
+    kept.push(one);
+}
+
 /// What thread and recorder share.
 pub(super) struct Shared {
     pub(super) state: Mutex<State>,
@@ -112,6 +123,9 @@ impl Shared {
         let (hello, clock) = (session.hello().clone(), session.clock().clone());
         let series = Series::with_step(clock.tick_hz() * 1000.0 / f64::from(rate_millihz.max(1)));
         let mut state = self.state();
+        if Arc::strong_count(&self.open) == 1 {
+            state.forget(None);
+        }
         state.epochs.push(Epoch { hello, rails, clock, series, rate_millihz, edges: Vec::new() });
         state.status = Status::Recording;
         drop(state);
@@ -210,12 +224,12 @@ impl Shared {
                 }
                 Event::Marker { ticks, source: MarkSource::Serial, token, at } => {
                     let back = at.saturating_duration_since(self.origin).as_secs_f64();
-                    state.marks.push(Mark { token, epoch: current, ticks, back });
+                    keep(&mut state.marks, Mark { token, epoch: current, ticks, back });
                     self.changed.notify_all();
                 }
                 Event::Marker { ticks, source, .. } => {
                     if let Some(epoch) = state.epochs.last_mut() {
-                        epoch.edges.push(Edge { ticks, high: source == MarkSource::Rise });
+                        keep(&mut epoch.edges, Edge { ticks, high: source == MarkSource::Rise });
                     }
                 }
                 Event::Complaint { code: Fault::Overrun, detail } => state.overruns = u64::from(detail),

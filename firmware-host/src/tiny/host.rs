@@ -47,7 +47,7 @@ pub enum TinyError {
     #[error("the line to the device failed")]
     Link(#[source] LinkError),
     /// No word that a command is done.
-    #[error("no m-ready within {waited:?} after {command:?}; the last line was {last:?}")]
+    #[error("no m-ready within {waited:.1?} after {command:?}; the last line was {last:?}")]
     Silent {
         /// The command.
         command: String,
@@ -71,6 +71,24 @@ pub enum TinyError {
         command: String,
         /// What is missing.
         expected: &'static str,
+    },
+    /// Times of the device that cannot be.
+    #[error("the device says that {command:?} took {said:?}, this machine saw {seen:?} pass")]
+    Clock {
+        /// The command.
+        command: String,
+        /// What the device says.
+        said: Duration,
+        /// What passed here, the line included.
+        seen: Duration,
+    },
+    /// Another number of outputs than labels need.
+    #[error("the device gives {found} outputs, and an image has label {label}")]
+    Outputs {
+        /// Outputs.
+        found: usize,
+        /// A label.
+        label: usize,
     },
     /// The meter has no energy of a window.
     #[error("the energy of a window was not measured")]
@@ -214,7 +232,9 @@ impl<S: Read + Write> Host<S> {
     pub fn infer(&mut self, runs: u32, warmups: u32, expected: Duration) -> Result<TinyInference, TinyError> {
         // Always with warm-ups: without, the reference makes ten.
         let command = format!("infer {runs} {warmups}");
+        let asked = Instant::now();
         let lines = self.talk(&command, self.settings.infer_patience + expected * 2)?;
+        let seen = asked.elapsed();
         let mut inference = TinyInference::default();
         let mut laps = Vec::new();
         let (mut begun, mut done) = (None, None);
@@ -237,6 +257,12 @@ impl<S: Read + Write> Host<S> {
             [first, last] => Some(Duration::from_micros(lap(first, last))),
             _ => None,
         };
+        // Its clock may run a twentieth faster than this one, and no more.
+        if let Some(said) =
+            inference.elapsed.filter(|said| said.as_secs_f64() > seen.as_secs_f64() * 1.05 + 0.05)
+        {
+            return Err(TinyError::Clock { command, said, seen });
+        }
         inference.seen =
             begun.zip(done).map_or(Duration::ZERO, |(begun, done)| done.saturating_duration_since(begun));
         Ok(inference)

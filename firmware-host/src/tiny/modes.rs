@@ -182,6 +182,9 @@ pub fn accuracy<S: Read + Write>(
     for (image, label) in images {
         host.load(image)?;
         let inference = host.infer(1, 0, Duration::ZERO)?;
+        if *label >= inference.results.len() {
+            return Err(TinyError::Outputs { found: inference.results.len(), label: *label });
+        }
         correct += usize::from(inference.label() == Some(*label));
         add(&mut exit_counts, &inference);
     }

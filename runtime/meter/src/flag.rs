@@ -101,7 +101,7 @@ impl Flag {
             Self::ShortWindow { .. } => "measure longer, or read it as a trend",
             Self::UnknownTimeConstant => "keep the load steady for seconds before and during a window",
             Self::Wrapped { .. } => "the wrap was counted, nothing is lost",
-            Self::Gaps { .. } => "see which file fails, or sample less often",
+            Self::Gaps { .. } => "see which file or line fails, or sample less often",
             Self::Late { .. } => "leave a core to the sampler, or sample less often",
             Self::OneIdle => "what drifted since is in the net energy: measure again",
             Self::CounterReset { .. } => "measure again while no driver is loaded",
@@ -146,7 +146,7 @@ mod tests {
         the window of 2.0 s is shorter than the 68.0 s that this sensor needs; measure longer, or read it as a trend
         the sensor does not tell how long it averages; keep the load steady for seconds before and during a window
         the counter of VDD_IN went round 1 times; the wrap was counted, nothing is lost
-        VDD_IN lost 12 of 1000 samples; see which file fails, or sample less often
+        VDD_IN lost 12 of 1000 samples; see which file or line fails, or sample less often
         3 of 1000 samples were not taken in time; leave a core to the sampler, or sample less often
         the counter of VDD_IN began anew; measure again while no driver is loaded
         VDD_IN gave 4 values that cannot be; compare with another tool, and report the board

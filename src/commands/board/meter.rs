@@ -30,10 +30,10 @@ pub struct Meter {
     #[arg(long, value_name = "S", value_parser = quantities::seconds)]
     seconds: Option<Duration>,
     /// Tell the energy of every S seconds when they are over, one window after the other, a line each
-    #[arg(long, value_name = "S", value_parser = quantities::seconds, conflicts_with_all = ["csv", "command"])]
+    #[arg(long, value_name = "S", value_parser = quantities::interval, conflicts_with_all = ["csv", "command"])]
     every: Option<Duration>,
-    /// The meter prints lines; their fields, unless a header names them
-    #[arg(long, value_name = "FIELD,..", num_args = 0..=1)]
+    /// The meter prints lines; their fields with their units, - for those that do not count, unless a header names them
+    #[arg(long, value_name = "FIELD,..", num_args = 0..=1, allow_hyphen_values = true)]
     csv: Option<Option<Layout>>,
     /// What the ends of the window are taken from
     #[arg(long, value_enum, default_value = "best", conflicts_with = "csv")]
@@ -42,7 +42,7 @@ pub struct Meter {
     #[arg(long, value_name = "NAME,..", value_delimiter = ',', conflicts_with = "csv")]
     rail: Vec<String>,
     /// Samples per second; the device's own number without
-    #[arg(long, value_name = "HZ", value_parser = quantities::rate, conflicts_with = "csv")]
+    #[arg(long, value_name = "HZ", value_parser = quantities::sampling, conflicts_with = "csv")]
     rate: Option<f64>,
     /// Print one JSON object; what COMMAND prints goes to stderr
     #[arg(long)]
@@ -118,9 +118,8 @@ impl Meter {
             let (found, next) = recorder.next(window);
             // One that waited for a device that has left takes the time of those behind it.
             window = next;
-            while due <= begin.elapsed() {
-                due += every;
-            }
+            let passed = begin.elapsed().saturating_sub(due).as_nanos() / every.as_nanos().max(1) + 1;
+            due = due.saturating_add(every.saturating_mul(u32::try_from(passed).unwrap_or(u32::MAX)));
             if self.json {
                 let why = found.as_ref().err().map(ToString::to_string);
                 output::json_line(&json!({"t_s": t_s, "measured": found.ok(), "why": why}))?;
@@ -145,12 +144,21 @@ impl Meter {
         }
     }
 
-    /// What is measured.
+    /// What is measured. An interruption ends it early, and what was measured until then is told.
     fn load(&self) -> anyhow::Result<Status> {
+        let (interrupt, interrupted) = channel();
+        interrupt::instead(move || {
+            // Whoever waited has gone.
+            let _gone = interrupt.send(());
+        });
         let Some((program, arguments)) = self.command.split_first() else {
             let bar = output::spinner("measuring");
-            std::thread::sleep(self.seconds.unwrap_or(Duration::from_secs(10)));
+            let length = self.seconds.unwrap_or(Duration::from_secs(10));
+            let ended = interrupted.recv_timeout(length);
             bar.finish_and_clear();
+            if ended.is_ok() {
+                output::note("note: interrupted; what was measured until then follows");
+            }
             return Ok(Status::Done);
         };
         let mut command = Command::new(program);

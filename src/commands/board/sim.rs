@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use clap::Args;
 use offramp_firmware_host::sim::{Board, Faults, Simulator, Waveform};
 use offramp_runtime::meter::Joules;
@@ -27,16 +28,16 @@ pub struct Sim {
     #[arg(long, value_name = "SHAPE", default_value = "constant:5")]
     waveform: Shape,
     /// Samples per second unless the host asks for another number
-    #[arg(long, value_name = "HZ", default_value = "1000", value_parser = quantities::rate)]
+    #[arg(long, value_name = "HZ", default_value = "1000", value_parser = quantities::sampling)]
     rate: f64,
     /// Measure this voltage and a current, instead of power
-    #[arg(long, value_name = "V", value_parser = quantities::amount)]
+    #[arg(long, value_name = "V", value_parser = volts)]
     volts: Option<f64>,
     /// Speed of the line; as fast as it goes without
-    #[arg(long, value_name = "BAUD")]
+    #[arg(long, value_name = "BAUD", value_parser = clap::value_parser!(u32).range(300..))]
     baud: Option<u32>,
     /// Its serial number
-    #[arg(long, value_name = "TEXT", default_value = "SIM-1")]
+    #[arg(long, value_name = "TEXT", default_value = "SIM-1", value_parser = serial)]
     serial: String,
     /// Chance of a byte to be lost
     #[arg(long, value_name = "P", default_value = "0", value_parser = quantities::fraction)]
@@ -51,10 +52,10 @@ pub struct Sim {
     #[arg(long, value_name = "MS", value_parser = quantities::milliseconds)]
     jitter_ms: Option<Duration>,
     /// How much faster its clock runs than it says
-    #[arg(long, value_name = "PPM", default_value = "0", allow_negative_numbers = true)]
+    #[arg(long, value_name = "PPM", default_value = "0", allow_negative_numbers = true, value_parser = skew)]
     skew_ppm: f64,
     /// Bytes per second that it reads
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     reads_per_s: Option<u32>,
     /// Unplug it so often, for a second
     #[arg(long, value_name = "S", value_parser = quantities::seconds)]
@@ -74,6 +75,21 @@ pub struct Sim {
     /// Print JSON objects, one a line: when it is there, and at its end
     #[arg(long)]
     json: bool,
+}
+
+fn volts(text: &str) -> Result<f64, String> {
+    let volts = text.parse().ok().filter(|volts| (0.1..=1000.0).contains(volts));
+    volts.ok_or_else(|| "expected volts, 0.1 to 1000".to_owned())
+}
+
+fn skew(text: &str) -> Result<f64, String> {
+    let skew = text.parse().ok().filter(|skew: &f64| skew.abs() <= 50_000.0);
+    skew.ok_or_else(|| "expected parts in a million, -50000 to 50000".to_owned())
+}
+
+fn serial(text: &str) -> Result<String, String> {
+    let most = 32;
+    if text.len() <= most { Ok(text.to_owned()) } else { Err(format!("expected at most {most} bytes")) }
 }
 
 /// How long it stays unplugged.
@@ -117,7 +133,10 @@ impl FromStr for Shape {
 impl Sim {
     pub fn run(self) -> anyhow::Result<Status> {
         let board = self.board();
-        let simulator = Simulator::start(board, None)?;
+        let where_to =
+            self.link.as_ref().map_or("a pseudo-terminal".to_owned(), |link| link.display().to_string());
+        let simulator =
+            Simulator::start(board, None).with_context(|| format!("cannot play a board on {where_to}"))?;
         let begin = Instant::now();
         let (end, ended) = channel();
         interrupt::instead(move || {
@@ -178,7 +197,7 @@ impl Sim {
                 flip: self.flip,
                 duplicate: self.duplicate,
                 jitter: self.jitter_ms.unwrap_or_default(),
-                skew_ppm: self.skew_ppm.clamp(-50_000.0, 50_000.0),
+                skew_ppm: self.skew_ppm,
                 reads_per_s: self.reads_per_s,
             },
             seed: self.seed,

@@ -40,8 +40,8 @@ pub struct Tiny {
     #[arg(long, value_name = "PORT[@BAUD]")]
     meter: Option<PortFlag>,
     /// Windows, of which the median counts
-    #[arg(long, value_name = "N", default_value = "5", value_parser = quantities::count)]
-    windows: std::num::NonZeroUsize,
+    #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    windows: u16,
     /// Seconds of a window at least
     #[arg(long, value_name = "S", default_value = "10", value_parser = quantities::seconds)]
     least: Duration,
@@ -108,7 +108,7 @@ impl Tiny {
         images: &[(Vec<u8>, Option<usize>)],
         recorder: Option<&Recorder>,
     ) -> anyhow::Result<Value> {
-        let plan = Plan { windows: self.windows.get(), least: self.least, ..Plan::default() };
+        let plan = Plan { windows: self.windows.into(), least: self.least, ..Plan::default() };
         let pictures =
             || images.iter().take(plan.windows).map(|(bytes, _)| bytes.clone()).collect::<Vec<_>>();
         Ok(match (self.mode, recorder) {

@@ -34,6 +34,8 @@ impl Summary {
     fn write_table(&self, text: &mut String) -> fmt::Result {
         for peer in &self.peers {
             let PeerSummary { peer, state, requests, round_trip_s, last_error, .. } = peer;
+            // A circuit that is closed lets requests through: to others the word says the contrary.
+            let state = if *state == State::Closed { "in use".to_owned() } else { state.to_string() };
             write!(
                 text,
                 "peer {peer} ({state}): answered {} of {} requests",
@@ -47,6 +49,13 @@ impl Summary {
                 Some(error) => writeln!(text, "; last error: {error}")?,
                 None => writeln!(text)?,
             }
+        }
+        let probes: u64 = self.cuts.iter().map(|cut| cut.probes).sum();
+        if probes > 0 {
+            writeln!(
+                text,
+                "{probes} requests had copies of images that stayed, to learn what sending costs"
+            )?;
         }
         let Declined { no_peer, too_large, too_late, unfit } = self.declined;
         if self.declined != Declined::default() {
