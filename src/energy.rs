@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use clap::Args;
 use offramp_models::dataset::Dataset;
 use offramp_runtime::bench::energy::Exits;
+use offramp_runtime::bench::record::Energy;
 use offramp_runtime::bench::{Subject, SubjectError};
 use offramp_runtime::meter::protocol::{Event, Load, Plan, Session, SystemClock, measure};
 use offramp_runtime::meter::source::Host;
@@ -100,6 +101,11 @@ impl WindowFlags {
                 anyhow::Ok((mean, half))
             });
             let net = net.collect::<anyhow::Result<Vec<_>>>()?;
+            let told: Vec<String> = net.iter().map(|(mean, half)| mean.within(*half)).collect();
+            output::note(format!("energy by exit, net: {}", told.join(", ")));
+            for doubt in Energy::of(&session, exits, None).doubts() {
+                output::note(format!("energy: {doubt}"));
+            }
             let last = net.len().saturating_sub(1);
             // The whole network must cost something that is seen; an early exit may cost little, and never less than nothing.
             let not_seen = |(exit, (mean, half)): &(usize, &(Joules, Joules))| {

@@ -98,6 +98,6 @@ impl Meter for SerialMeter {
     }
 
     fn glance(&mut self) -> Result<Vec<Glance>, MeterError> {
-        Ok(reading::glance(&self.description, self.recorder.latest_w()))
+        Ok(reading::glance(&self.description, self.recorder.mean_w()))
     }
 }

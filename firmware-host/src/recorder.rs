@@ -152,17 +152,18 @@ impl Recorder {
         self.shared.state().overruns
     }
 
-    /// Watts of the latest sample, or why it is not that of now.
+    /// Mean watts of the samples since this was last asked, or why there are none: one sample of a load that comes and goes says
+    /// little.
     ///
     /// # Errors
     /// The reason why no samples come, for people.
-    pub fn latest_w(&self) -> Result<f64, String> {
-        let state = self.shared.state();
+    pub fn mean_w(&self) -> Result<f64, String> {
+        let mut state = self.shared.state();
         match &state.status {
             Status::Waiting(why) | Status::Failed(why) => Err(why.clone()),
             Status::Recording => {
-                let latest = state.epochs.last().and_then(|epoch| epoch.series.latest_w());
-                latest.ok_or_else(|| "no sample has come yet".to_owned())
+                let mean = state.epochs.last_mut().and_then(|epoch| epoch.series.mean_w());
+                mean.ok_or_else(|| "no sample has come yet".to_owned())
             }
         }
     }

@@ -22,6 +22,8 @@ pub struct Series {
     misplaced: bool,
     taken: u64,
     latest_w: Option<f64>,
+    /// Sum and number of the samples since it was last asked for.
+    recent: (f64, u32),
     batch: usize,
     step_w: f64,
     /// Ticks between samples, where that is known.
@@ -125,6 +127,7 @@ impl Series {
             return;
         }
         self.latest_w = Some(watts);
+        self.recent = (self.recent.0 + watts, self.recent.1.saturating_add(1));
         if self.samples.len() >= MOST {
             return;
         }
@@ -185,6 +188,12 @@ impl Series {
     #[must_use]
     pub fn latest_w(&self) -> Option<f64> {
         self.latest_w
+    }
+
+    /// Mean watts of the samples since this was last asked; of the last one where none has come since.
+    pub(crate) fn mean_w(&mut self) -> Option<f64> {
+        let (sum, count) = std::mem::take(&mut self.recent);
+        if count > 0 { Some(sum / f64::from(count)) } else { self.latest_w }
     }
 
     /// Forgets samples before `ticks`. Counts stay.

@@ -47,7 +47,7 @@ fn measured(pause: bool) -> (offramp_meter::Reading, CsvMeter) {
     sleep(Duration::from_millis(900));
     let reading = meter.stop().unwrap();
     assert!(meter.calibrate().is_ok());
-    assert_eq!(meter.latest_w(), Ok(2.0));
+    assert_eq!(meter.mean_w(), Ok(2.0));
     ended.store(true, Ordering::Release);
     printer.join().unwrap();
     (reading, meter)

@@ -166,11 +166,11 @@ fn a_demand_that_cannot_be_met_names_the_best_that_can() {
     let measured = Costs { latency_s: Some(&latency_s), ..costs(3) };
     insta::assert_snapshot!(
         refusal(Constraint::MaxLatency { limit_s: 0.0001 }, &measured),
-        @"no policy keeps to a mean latency of at most 0.0001 s, the best reaches 0.001"
+        @"no policy keeps to a mean latency of at most 0.100 ms, the best reaches 1.000 ms"
     );
     insta::assert_snapshot!(
         refusal(Constraint::MaxMacs { limit: 0.1 }, &measured),
-        @"no policy keeps to a MACs fraction of at most 0.1, the best reaches 0.3"
+        @"no policy keeps to a MACs fraction of at most 0.1, the best reaches 0.3000"
     );
 }
 

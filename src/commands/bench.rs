@@ -188,14 +188,8 @@ impl Bench {
         let Some(first) = found.subjects.first() else { return Ok(()) };
         let data = std::iter::once(&self.workload.input.input).chain(&self.against).map(ToString::to_string);
         if let Some(folder) = folder {
-            let record = energy::record(
-                &self.workload,
-                workload,
-                data.collect(),
-                &found.subjects,
-                energy.clone(),
-                board,
-            )?;
+            let record =
+                energy::record(&self.workload, workload, data.collect(), &found, energy.clone(), board)?;
             record.write(folder).with_context(|| format!("cannot write into {}", folder.display()))?;
         }
         let (energy, missing) = match energy {

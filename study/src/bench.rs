@@ -5,6 +5,7 @@ mod measurement;
 
 use std::path::Path;
 
+use offramp_runtime::bench::Ratio;
 use offramp_runtime::bench::record::{FILE, Load, Record, SCHEMA_VERSION};
 use offramp_runtime::meter::NotMeasured;
 
@@ -78,6 +79,17 @@ fn latency(record: &Record) -> Table {
             of(|latency| latency.p50),
             of(|latency| latency.p90),
             of(|latency| latency.p99),
+            match record.ratios.iter().find(|ratio| ratio.name == load.name) {
+                Some(Ratio { ratio: found, .. }) => {
+                    Cell::Interval { value: found.estimate, ends: [found.low, found.high] }
+                }
+                None => absent("it is what others are held against"),
+            },
+            word(match load.steady {
+                Some(true) => "yes",
+                Some(false) => "NO",
+                None => "-",
+            }),
         ]
     };
     Table {
@@ -95,6 +107,8 @@ fn latency(record: &Record) -> Table {
             measured("p50_s", "Median", Format::Seconds),
             measured("p90_s", "p90", Format::Seconds),
             measured("p99_s", "p99", Format::Seconds),
+            measured("ratio", "Median over the first", Format::Decimals(3)),
+            text("steady", "Steady after the warm-up"),
         ],
         rows: record.loads.iter().map(row).collect(),
     }

@@ -101,17 +101,17 @@ impl CsvMeter {
         self.shared.state().rejected
     }
 
-    /// Watts of the latest sample, or why it is not that of now.
+    /// Mean watts of the lines since this was last asked, or why there are none.
     ///
     /// # Errors
     /// The reason why no lines come, for people.
-    pub fn latest_w(&self) -> Result<f64, String> {
-        let state = self.shared.state();
+    pub fn mean_w(&self) -> Result<f64, String> {
+        let mut state = self.shared.state();
         if let Some(why) = &state.left {
             return Err(why.clone());
         }
-        let epoch = state.epochs.last();
-        let latest = epoch.and_then(|epoch| Some((epoch.series.latest_w()?, epoch.arrived?)));
+        let epoch = state.epochs.last_mut();
+        let latest = epoch.and_then(|epoch| Some((epoch.series.mean_w()?, epoch.arrived?)));
         let (watts, arrived) = latest.ok_or_else(|| "no line has come yet".to_owned())?;
         let silence = self.shared.origin.elapsed().as_secs_f64() - arrived;
         let most = (self.description.period.as_secs_f64() * 10.0).max(1.0);
@@ -308,7 +308,7 @@ impl Meter for CsvMeter {
     }
 
     fn glance(&mut self) -> Result<Vec<Glance>, MeterError> {
-        Ok(reading::glance(&self.description, self.latest_w()))
+        Ok(reading::glance(&self.description, self.mean_w()))
     }
 }
 

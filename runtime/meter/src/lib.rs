@@ -52,8 +52,8 @@ pub trait Meter {
     /// energy is absent with the reason.
     fn stop(&mut self) -> Result<Reading, MeterError>;
 
-    /// The power of every rail now, in the order of the description. A counter tells the mean since the glance before,
-    /// so its first glance has none, and glances closer than its new values show steps.
+    /// The power of every rail now, in the order of the description. A counter, and a device that samples by itself, tell the mean
+    /// since the glance before: a counter's first glance has none, and glances closer than its new values show steps.
     ///
     /// # Errors
     /// [`MeterError`] when the source cannot be read.

@@ -1,9 +1,10 @@
 //! An emulated slower device: every run takes a multiple of its time.
 //!
 //! What is emulated is the time of a run alone: copies between host and engine take theirs, memory and energy are the real
-//! device's. On a processor it is the calling thread's time on it that is multiplied, so that whatever else keeps the processor busy, a
-//! server on the same machine say, delays a run by as much as it does and no more; elsewhere it is all the time that a run takes. The
-//! version in the description says that it is emulated, so that every report does.
+//! device's. What is multiplied is what a run takes when it follows on others, seen when it is bound: after a sleep the processor's
+//! caches are cold and its clock is low, which would be multiplied too. On a processor it is the calling thread's time on it, so that
+//! whatever else keeps the processor busy, a server on the same machine say, delays a run by as much as it does and no more; elsewhere it
+//! is all the time that a run takes. The version in the description says that it is emulated, so that every report does.
 
 use std::time::{Duration, Instant};
 
@@ -111,11 +112,19 @@ impl Runner for SlowedRunner {
     }
 
     fn bind(&self, inputs: &[Value], batch: usize) -> Result<Box<dyn Bound>, RunError> {
-        let bound = self.runner.bind(inputs, batch)?;
+        let mut bound = self.runner.bind(inputs, batch)?;
         let Self { scale, timer, .. } = *self;
-        Ok(Box::new(SlowedBound { bound, scale, timer, overslept: Duration::ZERO }))
+        let mut looks: Vec<Duration> =
+            (0..LOOKS).map_while(|_| timer.run(bound.as_mut()).ok().map(|run| run.spent)).collect();
+        looks.sort_unstable();
+        // What cannot run yet is told when it is to.
+        let usual = looks.get(looks.len() / 2).copied();
+        Ok(Box::new(SlowedBound { bound, scale, timer, usual, overslept: Duration::ZERO }))
     }
 }
+
+/// Runs that tell how long one takes.
+const LOOKS: usize = 9;
 
 /// A thread that sleeps wakes up to so much late. More is the machine's mood, which is not made up for.
 const LATE: Duration = Duration::from_micros(200);
@@ -139,6 +148,22 @@ impl Timer {
     }
 }
 
+/// What a run took.
+struct Run {
+    spent: Duration,
+    ended: Instant,
+}
+
+impl Timer {
+    fn run(self, bound: &mut dyn Bound) -> Result<Run, RunError> {
+        let begun = Instant::now();
+        let before = self.now(begun);
+        bound.run()?;
+        let spent = self.now(begun).saturating_sub(before);
+        Ok(Run { spent, ended: Instant::now() })
+    }
+}
+
 /// How long the calling thread has had a processor.
 #[cfg(unix)]
 fn thread_time() -> Option<Duration> {
@@ -158,6 +183,8 @@ struct SlowedBound {
     bound: Box<dyn Bound>,
     scale: Scale,
     timer: Timer,
+    /// What a run usually takes; `None` where none could be made before.
+    usual: Option<Duration>,
     /// By how much the last sleep was too long; the next one is shorter by that.
     overslept: Duration,
 }
@@ -168,14 +195,10 @@ impl Bound for SlowedBound {
     }
 
     fn run(&mut self) -> Result<(), RunError> {
-        let begun = Instant::now();
-        let before = self.timer.now(begun);
-        self.bound.run()?;
-        let spent = self.timer.now(begun).saturating_sub(before);
-        let ran = Instant::now();
-        let due = spent.mul_f64(self.scale.times() - 1.0);
+        let Run { spent, ended } = self.timer.run(self.bound.as_mut())?;
+        let due = self.usual.unwrap_or(spent).mul_f64(self.scale.times()).saturating_sub(spent);
         std::thread::sleep(due.saturating_sub(self.overslept));
-        self.overslept = (self.overslept + ran.elapsed()).saturating_sub(due).min(LATE);
+        self.overslept = (self.overslept + ended.elapsed()).saturating_sub(due).min(LATE);
         Ok(())
     }
 }

@@ -12,8 +12,8 @@ use offramp_models::Sha256;
 use offramp_models::partial::write_whole;
 use serde::{Deserialize, Serialize};
 
-use super::Measured;
 use super::energy::ExitEnergies;
+use super::{Measured, Ratio};
 use crate::policy::PolicySpec;
 use crate::report::{BackendName, BundleName};
 use crate::statistics::Latency;
@@ -52,6 +52,9 @@ pub struct Record {
     pub board: BoardState,
     /// What was measured, the benign first.
     pub loads: Vec<Load>,
+    /// Median latencies over the first load's; empty in older files.
+    #[serde(default)]
+    pub ratios: Vec<Ratio>,
     /// Energy; null where there was no meter.
     pub energy: Option<Energy>,
     /// Why keys above are null.
@@ -69,6 +72,9 @@ pub struct Load {
     pub exits: Vec<usize>,
     /// Latency, without a meter beside it.
     pub latency_s: Option<Latency>,
+    /// Whether it was steady when the warm-up ended; null in older files.
+    #[serde(default)]
+    pub steady: Option<bool>,
 }
 
 /// What the loads cost.
@@ -189,6 +195,7 @@ impl Load {
             runs: measured.runs,
             exits: counts,
             latency_s: measured.latency_s,
+            steady: Some(measured.warm_up.steady),
         }
     }
 }

@@ -49,7 +49,7 @@ pub struct Costs<'a> {
 #[non_exhaustive]
 pub enum CalibrateError {
     /// No policy of the family keeps to the constraint.
-    #[error("no policy keeps to {constraint}, the best reaches {best}")]
+    #[error("no policy keeps to {constraint}, the best reaches {}", constraint.figure(*best))]
     Infeasible {
         /// The constraint.
         constraint: Constraint,
@@ -104,8 +104,21 @@ impl fmt::Display for Constraint {
                 write!(f, "a relative accuracy drop of at most {limit}")
             }
             Self::MaxMacs { limit } => write!(f, "a MACs fraction of at most {limit}"),
-            Self::MaxLatency { limit_s } => write!(f, "a mean latency of at most {limit_s} s"),
-            Self::MaxEnergy { limit_j } => write!(f, "a mean energy of at most {limit_j} J"),
+            Self::MaxLatency { limit_s } => {
+                write!(f, "a mean latency of at most {}", self.figure(*limit_s))
+            }
+            Self::MaxEnergy { limit_j } => write!(f, "a mean energy of at most {}", self.figure(*limit_j)),
+        }
+    }
+}
+
+impl Constraint {
+    /// A figure that is held against the limit, for people.
+    fn figure(&self, value: f64) -> String {
+        match self {
+            Self::MaxAccuracyDrop { .. } | Self::MaxMacs { .. } => format!("{value:.4}"),
+            Self::MaxLatency { .. } => format!("{:.3} ms", value * 1e3),
+            Self::MaxEnergy { .. } => format!("{:.3} mJ", value * 1e3),
         }
     }
 }

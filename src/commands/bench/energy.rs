@@ -5,7 +5,7 @@ use offramp_models::dataset::Dataset;
 use offramp_runtime::backend::processor::Processor;
 use offramp_runtime::bench::energy::{ExitEnergy, Metered};
 use offramp_runtime::bench::record::{Energy, Load, Pair, Record, SCHEMA_VERSION};
-use offramp_runtime::bench::{Measured, Subject, SubjectError};
+use offramp_runtime::bench::{Comparison, Subject, SubjectError};
 use offramp_runtime::meter::protocol::{self, Verdict};
 use offramp_runtime::meter::state::BoardState;
 use offramp_runtime::meter::statistics::Estimate;
@@ -15,6 +15,7 @@ use offramp_runtime::pipeline::Pipeline;
 use crate::energy::{WindowFlags, with_exits};
 use crate::meters::MeterChoice;
 use crate::provenance;
+use crate::status::hint;
 use crate::workload::{Workload, WorkloadFlags};
 
 /// What is measured besides time.
@@ -39,7 +40,12 @@ impl EnergyTrials {
                 "no meter was asked for; --meter auto takes the best there is",
             )));
         }
-        flags.meter.open(&MeterChoice::None)
+        let meter = flags.meter.open(&MeterChoice::None)?;
+        if let (Err(reason), true) = (&meter, self.energy_per_exit) {
+            let error = anyhow::anyhow!("there is no energy by exit: {}", reason.why);
+            return Err(hint(error, "`offramp meter list` tells what there is"));
+        }
+        Ok(meter)
     }
 
     /// Measures `subjects` in turns.
@@ -81,7 +87,7 @@ pub fn record(
     flags: &WorkloadFlags,
     workload: &Workload,
     data: Vec<String>,
-    measured: &[Measured],
+    measured: &Comparison,
     energy: Result<Energy, NotMeasured>,
     board: BoardState,
 ) -> anyhow::Result<Record> {
@@ -103,7 +109,8 @@ pub fn record(
         data,
         data_sha256: provenance::digest(&flags.input.input, prepared.bundle.manifest())?,
         board,
-        loads: measured.iter().map(|measured| Load::of(measured, exits)).collect(),
+        loads: measured.subjects.iter().map(|measured| Load::of(measured, exits)).collect(),
+        ratios: measured.ratios.clone(),
         energy,
         not_measured,
     })
@@ -148,7 +155,8 @@ pub fn tell(found: &Energy) -> String {
                 };
                 let ratio = found.ratio.map_or(String::new(), |ratio| format!(", ratio {ratio:.4}"));
                 let kind = if found.net { "net" } else { "gross" };
-                format!("{told} {kind}{ratio}")
+                let pairs = found.difference.map_or(0, |difference| difference.count);
+                format!("{told} {kind}{ratio}, over {pairs} pairs of windows")
             }
             None => "unknown".to_owned(),
         };

@@ -136,6 +136,12 @@ impl OffloadTrials {
             turn: plan.turn,
             ..Protocol::default()
         };
+        let (runs, there) = (2 * protocol.blocks * protocol.turn, workload.data.len());
+        if runs < there {
+            output::note(format!(
+                "note: every way sees the first {runs} of {there} images; --blocks and --turn take more"
+            ));
+        }
         let cells = links.len() * self.device_scale.len().max(1) * (1 + usize::from(then.is_some()));
         let inputs = 1 + usize::from(other.is_some());
         let images = protocol.blocks * 2 * protocol.turn + 2 * protocol.warm_up.window;

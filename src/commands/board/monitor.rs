@@ -61,16 +61,12 @@ impl Monitor {
             }
         }
         let begin = Instant::now();
-        let mut window = recorder.begin();
         let mut before = recorder.samples();
         let mut shown = Instant::now();
         loop {
             let left = self.seconds.map(|end| end.saturating_sub(begin.elapsed()));
             std::thread::sleep(left.map_or(Duration::from_secs(1), |left| left.min(Duration::from_secs(1))));
-            // The mean since the last line: a sample of a load that comes and goes says little.
-            let (found, next) = recorder.next(window);
-            window = next;
-            let mean = found.ok().map(|found| found.energy_j / (found.window_s - found.missing_s).max(1e-9));
+            let mean = recorder.mean_w().ok();
             let (now, counts, at) = (recorder.samples(), recorder.counts(), recorder.status());
             let rate = now.0.saturating_sub(before.0) as f64 / shown.elapsed().as_secs_f64();
             (before, shown) = (now, Instant::now());

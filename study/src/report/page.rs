@@ -130,7 +130,7 @@ fn not_measured(members: &[Member<'_>]) -> Markup {
             h2 { "Not measured" }
             @for (letters, missing) in missing {
                 @if members.len() > 1 { h3.study { (letters.join(", ")) } }
-                @if missing.is_empty() { p { "Everything that the study asks for was measured." } }
+                @if missing.is_empty() { p { "Everything that was asked for was measured." } }
                 @else {
                     dl.missing {
                         @for one in missing { div { dt { (one.what) } dd { (one.why) } } }
