@@ -1,8 +1,9 @@
 //! An emulated slower device: every run takes a multiple of its time.
 //!
 //! What is emulated is the time of a run alone: copies between host and engine take theirs, memory and energy are the real
-//! device's. What is multiplied is what a run takes when it follows on others, seen when it is bound: after a sleep the processor's
-//! caches are cold and its clock is low, which would be multiplied too. On a processor it is the calling thread's time on it, so that
+//! device's. What is multiplied is what a run takes when it follows on others, seen when the graph is prepared: after a sleep the
+//! processor's caches are cold and its clock is low, which would be multiplied too. Batches are long enough for that not to matter: theirs
+//! is the time of the run itself. On a processor it is the calling thread's time on it, so that
 //! whatever else keeps the processor busy, a server on the same machine say, delays a run by as much as it does and no more; elsewhere it
 //! is all the time that a run takes. The version in the description says that it is emulated, so that every report does.
 
@@ -76,7 +77,8 @@ impl Backend for Slowed {
     ) -> Result<Box<dyn Runner>, BackendError> {
         let runner = self.backend.prepare(graph, options)?;
         let timer = if self.backend.describe().provider == "cpu" { Timer::Thread } else { Timer::Wall };
-        Ok(Box::new(SlowedRunner { runner, scale: self.scale, timer }))
+        let usual = usual(runner.as_ref(), timer);
+        Ok(Box::new(SlowedRunner { runner, scale: self.scale, timer, usual }))
     }
 
     fn saves_optimised(&self) -> bool {
@@ -84,10 +86,29 @@ impl Backend for Slowed {
     }
 }
 
+/// What a run of the fewest images usually takes; `None` for a graph that does not run on zeros, which is told when it is to run.
+fn usual(runner: &dyn Runner, timer: Timer) -> Option<Usual> {
+    let images = runner.inputs().first()?.shape.first().copied().flatten().unwrap_or(1);
+    let inputs: Result<Vec<_>, _> =
+        (0..runner.inputs().len()).map(|at| runner.allocate(at, images)).collect();
+    let mut bound = runner.bind(&inputs.ok()?, images).ok()?;
+    let looks = (0..LOOKS).map(|_| timer.run(bound.as_mut()).map(|run| run.spent));
+    let mut looks = looks.collect::<Result<Vec<_>, _>>().ok()?;
+    looks.sort_unstable();
+    Some(Usual { images, time: *looks.get(LOOKS / 2)? })
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Usual {
+    images: usize,
+    time: Duration,
+}
+
 struct SlowedRunner {
     runner: Box<dyn Runner>,
     scale: Scale,
     timer: Timer,
+    usual: Option<Usual>,
 }
 
 impl Runner for SlowedRunner {
@@ -112,13 +133,9 @@ impl Runner for SlowedRunner {
     }
 
     fn bind(&self, inputs: &[Value], batch: usize) -> Result<Box<dyn Bound>, RunError> {
-        let mut bound = self.runner.bind(inputs, batch)?;
-        let Self { scale, timer, .. } = *self;
-        let mut looks: Vec<Duration> =
-            (0..LOOKS).map_while(|_| timer.run(bound.as_mut()).ok().map(|run| run.spent)).collect();
-        looks.sort_unstable();
-        // What cannot run yet is told when it is to.
-        let usual = looks.get(looks.len() / 2).copied();
+        let bound = self.runner.bind(inputs, batch)?;
+        let Self { scale, timer, usual, .. } = *self;
+        let usual = usual.filter(|usual| usual.images == batch).map(|usual| usual.time);
         Ok(Box::new(SlowedBound { bound, scale, timer, usual, overslept: Duration::ZERO }))
     }
 }
@@ -183,7 +200,7 @@ struct SlowedBound {
     bound: Box<dyn Bound>,
     scale: Scale,
     timer: Timer,
-    /// What a run usually takes; `None` where none could be made before.
+    /// What a run usually takes; `None` where that of the run itself counts.
     usual: Option<Duration>,
     /// By how much the last sleep was too long; the next one is shorter by that.
     overslept: Duration,
@@ -274,6 +291,28 @@ mod tests {
     fn time_without_a_processor_is_not_multiplied() {
         let (_, took) = run(100.0, 1.0, 20, std::thread::sleep).unwrap();
         assert!(took >= 20 * DELAY && took < 20 * 50 * DELAY, "{took:?}");
+    }
+
+    #[test]
+    fn a_graph_is_looked_at_when_it_is_prepared_and_not_when_it_is_bound() {
+        // Binding happens among timed runs, wherever a batch is cut down.
+        let runs = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let (counted, one) = (Arc::clone(&runs), Duration::from_nanos(1));
+        let image = TensorSpec { name: "image".into(), dtype: DType::Float32, shape: vec![None, Some(1)] };
+        let (logits, answers) = ("exit0".into(), vec![vec![1.0, 2.0]]);
+        let script = Script { inputs: vec![image], logits, answers, delay: one, ..Script::default() };
+        let fake = FakeBackend::new().with_script("segment 0", script).with_sleep(Arc::new(move |_| {
+            counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }));
+        let graph = GraphSource { label: "segment 0".into(), origin: Origin::Bytes(&[]) };
+        let slowed = Slowed::new(Box::new(fake), Scale::new(2.0).unwrap());
+        let runner = slowed.prepare(&graph, &RunnerOptions::default()).unwrap();
+        let so_far = || runs.swap(0, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(so_far(), LOOKS);
+        for batch in [1, 3] {
+            drop(runner.bind(&[runner.allocate(0, batch).unwrap()], batch).unwrap());
+        }
+        assert_eq!(so_far(), 0);
     }
 
     #[test]
