@@ -95,8 +95,12 @@ pub fn sampling(text: &str) -> Result<f64, String> {
 
 /// A time that is not shorter than a millisecond.
 pub fn interval(text: &str) -> Result<Duration, String> {
-    let time = seconds(text).ok().filter(|time| *time >= Duration::from_millis(1));
-    time.ok_or_else(|| "a number of seconds, 0.001 or more, is expected".to_owned())
+    number(
+        text,
+        |seconds: &f64| (0.001..=604_800.0).contains(seconds),
+        "a number of seconds, 0.001 to 604800",
+    )
+    .map(Duration::from_secs_f64)
 }
 
 /// Frames per second.

@@ -145,6 +145,19 @@ impl Edges {
 }
 
 impl State {
+    /// Of a recorder that records.
+    pub(crate) fn recording(epochs: Vec<Epoch>) -> Self {
+        Self {
+            epochs,
+            marks: Vec::new(),
+            status: Status::Recording,
+            counts: LinkCounts::default(),
+            busy: Duration::ZERO,
+            overruns: 0,
+            past: (0, 0),
+        }
+    }
+
     /// The time of the samples of one frame.
     pub(crate) fn frame(&self) -> Duration {
         let Some(epoch) = self.epochs.last() else { return Duration::ZERO };
@@ -348,7 +361,7 @@ mod tests {
     use super::*;
     use crate::clock::{Exchange, Ticks};
     use crate::sim::Waveform;
-    use offramp_wire::{Abilities, Channel, Quantity};
+    use offramp_wire::Quantity;
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
@@ -356,19 +369,9 @@ mod tests {
     const SCALE_NANO: u32 = 10_000_000;
 
     fn hello() -> Hello {
-        let label = "VDD_IN".try_into().unwrap();
-        Hello {
-            abilities: Abilities { meter: true, ..Abilities::default() },
-            tick_hz: 1_000_000,
-            rate_millihz: 1_000_000,
-            boot: 1,
-            image_bytes: 0,
-            name: "board".try_into().unwrap(),
-            serial: "1".try_into().unwrap(),
-            channels: [Channel { quantity: Quantity::Power, scale_nano: SCALE_NANO, label }]
-                .into_iter()
-                .collect(),
-        }
+        let mut hello = crate::rails::tests::hello(&[(Quantity::Power, "VDD_IN")]);
+        hello.channels[0].scale_nano = SCALE_NANO;
+        hello
     }
 
     /// What a device with a skewed clock behind a late line makes of `waveform` in 3 s, in no time.
@@ -401,15 +404,7 @@ mod tests {
                 edges.push(Edge { ticks: ticks.extend(ticks_at(host)), high: step == 50 });
             }
         }
-        State {
-            epochs: vec![Epoch { hello, rails, clock, series, rate_millihz: 1_000_000, edges }],
-            marks: Vec::new(),
-            status: Status::Recording,
-            counts: LinkCounts::default(),
-            busy: Duration::ZERO,
-            overruns: 0,
-            past: (0, 0),
-        }
+        State::recording(vec![Epoch { hello, rails, clock, series, rate_millihz: 1_000_000, edges }])
     }
 
     #[test]

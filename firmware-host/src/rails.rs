@@ -110,11 +110,12 @@ pub(crate) fn power(rails: &[PowerRail], sample: &[i32], scales: &[u32]) -> (f64
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use offramp_wire::{Abilities, Channel};
 
-    fn hello(channels: &[(Quantity, &str)]) -> Hello {
+    /// What a device with such channels says.
+    pub(crate) fn hello(channels: &[(Quantity, &str)]) -> Hello {
         let channel = |(quantity, label): &(Quantity, &str)| Channel {
             quantity: *quantity,
             scale_nano: 1,

@@ -121,8 +121,8 @@ pub(crate) fn overhead(spent: Duration, samples: u64, time: Duration) -> Overhea
     Overhead { sample, cpu_per_sample: Some(sample), cpu_share: Some(share), per_second: None }
 }
 
-/// The latest power of the one rail of `description`, or why there is none.
-pub(crate) fn glance(description: &Description, latest_w: Result<f64, String>) -> Vec<Glance> {
-    let power = || latest_w.clone().map(Watts).map_err(|why| NotMeasured::new("power_w", why));
+/// The power of the one rail of `description`, or why there is none.
+pub(crate) fn glance(description: &Description, watts: Result<f64, String>) -> Vec<Glance> {
+    let power = || watts.clone().map(Watts).map_err(|why| NotMeasured::new("power_w", why));
     description.rails.iter().map(|rail| Glance { name: rail.name.clone(), power: power() }).collect()
 }

@@ -229,7 +229,7 @@ impl Series {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use offramp_wire::{Abilities, Channel, Hello, Quantity};
+    use offramp_wire::Quantity;
 
     fn series(samples: &[(f64, f64)]) -> Series {
         let mut series = Series::default();
@@ -238,18 +238,7 @@ mod tests {
     }
 
     fn rail() -> Vec<PowerRail> {
-        let label = "X".try_into().unwrap();
-        let hello = Hello {
-            abilities: Abilities::default(),
-            tick_hz: 1_000_000,
-            rate_millihz: 0,
-            boot: 0,
-            image_bytes: 0,
-            name: "".try_into().unwrap(),
-            serial: "".try_into().unwrap(),
-            channels: [Channel { quantity: Quantity::Power, scale_nano: 1, label }].into_iter().collect(),
-        };
-        PowerRail::choose(&hello, &[]).unwrap()
+        PowerRail::all(&crate::rails::tests::hello(&[(Quantity::Power, "X")]))
     }
 
     #[test]

@@ -83,7 +83,7 @@ fn latency(record: &Record) -> Table {
                 Some(Ratio { ratio: found, .. }) => {
                     Cell::Interval { value: found.estimate, ends: [found.low, found.high] }
                 }
-                None => absent("it is what others are held against"),
+                None => absent("the others are held against the first"),
             },
             word(match load.steady {
                 Some(true) => "yes",

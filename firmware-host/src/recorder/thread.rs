@@ -9,7 +9,7 @@ use offramp_wire::{Fault, MarkSource, Message};
 
 use super::{Connect, SILENCE, Settings, Status};
 use crate::backoff::Backoff;
-use crate::link::{Link, LinkCounts, LinkError, Sender};
+use crate::link::{Link, LinkError, Sender};
 use crate::measurement::{Edge, Edges, Epoch, Mark, Moment, State};
 use crate::posix;
 use crate::rails::PowerRail;
@@ -56,17 +56,8 @@ impl std::fmt::Debug for Shared {
 
 impl Shared {
     pub(super) fn new(settings: Settings) -> Self {
-        let state = State {
-            epochs: Vec::new(),
-            marks: Vec::new(),
-            status: Status::Recording,
-            counts: LinkCounts::default(),
-            busy: Duration::ZERO,
-            overruns: 0,
-            past: (0, 0),
-        };
         Self {
-            state: Mutex::new(state),
+            state: Mutex::new(State::recording(Vec::new())),
             changed: Condvar::new(),
             ended: AtomicBool::new(false),
             origin: Instant::now(),

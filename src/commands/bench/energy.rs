@@ -180,12 +180,7 @@ pub fn tell(found: &Energy) -> String {
             ));
         }
     }
-    let mut not_bounded: Vec<&str> = Vec::new();
-    for cause in found.loads.iter().flat_map(|load| &load.not_bounded) {
-        if !not_bounded.contains(&cause.as_str()) {
-            not_bounded.push(cause);
-        }
-    }
+    let not_bounded = found.not_bounded();
     if !not_bounded.is_empty() {
         lines.push(format!("  in no interval, because no bound is known: {}", not_bounded.join(", ")));
     }

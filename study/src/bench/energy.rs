@@ -36,10 +36,7 @@ fn costs(found: &Energy) -> Table {
         ]
     };
     let domain = found.meter.domain.as_deref().unwrap_or("no total");
-    let mut not_bounded: Vec<&str> =
-        found.loads.iter().flat_map(|load| &load.not_bounded).map(String::as_str).collect();
-    not_bounded.sort_unstable();
-    not_bounded.dedup();
+    let not_bounded = found.not_bounded();
     let besides = match not_bounded.is_empty() {
         true => String::new(),
         false => format!(" In no interval, because no bound is known: {}.", not_bounded.join(", ")),

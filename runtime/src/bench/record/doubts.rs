@@ -16,6 +16,15 @@ pub struct Doubt {
 }
 
 impl Energy {
+    /// Causes that no bound is known for, which the intervals of some load leave out; each once.
+    pub fn not_bounded(&self) -> Vec<&str> {
+        let mut causes: Vec<&str> =
+            self.loads.iter().flat_map(|load| &load.not_bounded).map(String::as_str).collect();
+        causes.sort_unstable();
+        causes.dedup();
+        causes
+    }
+
     /// Rules first, each with what is like it but for numbers; idle windows are among the windows.
     pub fn doubts(&self) -> Vec<Doubt> {
         let mut found: Vec<(String, Doubt)> = Vec::new();
